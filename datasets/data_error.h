@@ -1,0 +1,14 @@
+// Owns DataError: a data set file is not what it must be. Exit code 3.
+#pragma once
+
+#include <stdexcept>
+
+namespace datasets {
+
+// The message is one line: file, line or byte, both values.
+class DataError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace datasets

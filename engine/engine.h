@@ -1,0 +1,73 @@
+// Owns the façade of the engine: load a checkpoint, run requests, collect completions.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/checkpoint.h"
+#include "engine/compute_ledger.h"
+#include "engine/model_config.h"
+#include "engine/request.h"
+
+namespace engine {
+
+struct EngineOptions {
+  int threads = 0;               // 0 = one per core this process may use
+  int64_t max_batch_rows = 512;  // rows of one prefill step
+  int32_t max_streams = 16;      // sequences that decode together
+  int64_t max_tokens = 0;        // context limit; 0 = the model's own
+};
+
+// The next request, or nothing when the source is dry. Called from the run() thread only.
+using RequestSource = std::function<std::optional<Request>()>;
+using CompletionSink = std::function<void(Completion)>;
+
+// After load all methods but run() and make_prefix() are const; one caller at a time.
+class Engine {
+ public:
+  // Throws ModelFileError.
+  static std::unique_ptr<Engine> load(const Checkpoint&, const EngineOptions&);
+  ~Engine();
+
+  const ModelConfig& config() const;
+  const EngineOptions& options() const;
+  int64_t max_tokens() const;
+
+  // Computes the KV of a prefix once; its cost is booked in `ledger` (executed, not useful).
+  std::shared_ptr<const Prefix> make_prefix(std::span<const TokenId>, ExpertBudget,
+                                            ComputeLedger* ledger);
+
+  // Continuous batching: pulls requests while there is room, refills slots as sequences finish, and
+  // hands over each completion as soon as it is whole. When `stop` becomes true no more is pulled
+  // and running requests end as cancelled. A query's result does not depend on its batch
+  // companions.
+  void run(const RequestSource&, const CompletionSink&, const std::atomic<bool>& stop);
+
+  // Logits of every position of a token sequence, [n, vocab]; for inspection.
+  std::vector<float> logits(std::span<const TokenId>);
+
+  // Cost of what was launched since load, counted at the ops, independent of any ledger.
+  ComputeLedger launched() const;
+
+  uint64_t weight_bytes() const;  // memory held by weights
+  struct Parameters {
+    int64_t total = 0, per_expert = 0, dense = 0;  // dense: everything that is not an expert
+  };
+  Parameters parameters() const;
+
+  // FLOPs of a query run alone: n prompt tokens, head on `head_rows` of them.
+  ComputeLedger cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget) const;
+
+ private:
+  Engine();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace engine

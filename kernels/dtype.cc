@@ -1,0 +1,3 @@
+#include "kernels/dtype.h"
+
+namespace kernels {}

@@ -1,0 +1,29 @@
+// Owns the one pool of worker threads that ops run on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace kernels {
+
+// parallel_for hands out tasks 0..n_tasks-1 through an atomic counter; the caller takes part. Which
+// thread runs a task never changes a result. Not re-entrant: one caller at a time. An exception
+// thrown by a task is rethrown in the caller after all tasks ended.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int n_threads);  // n_threads >= 1, caller included
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const;
+  // task(index, thread) with thread in 0..size()-1.
+  void parallel_for(int64_t n_tasks, const std::function<void(int64_t, int)>& task);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kernels

@@ -1,0 +1,1 @@
+#include "results/store_error.h"

@@ -1,0 +1,56 @@
+// Owns the Task interface: how to ask and how to mark. Text level, stateless after construction.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "datasets/sample.h"
+#include "tasks/query.h"
+#include "tasks/sandbox.h"
+#include "tasks/score.h"
+
+namespace tasks {
+
+// A task file or name is wrong. Exit code 2. The message names file, JSON pointer, nearest key.
+class TaskError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual const std::string& name() const = 0;   // mmlu, mmlu_lmeval, mmlu_cloze, humaneval, ...
+  virtual const std::string& suite() const = 0;  // mmlu, humaneval
+  virtual int version() const = 0;
+  virtual const std::string& description() const = 0;  // one line
+  virtual const std::string& dataset() const = 0;      // mmlu, humaneval, humaneval_plus
+  virtual const std::string& metric() const = 0;       // acc, acc_norm, pass@1
+  virtual std::optional<double> chance() const = 0;    // 0.25 for letters; 0 for code
+  virtual int num_fewshot() const = 0;
+  virtual const std::string& scorer() const = 0;  // name and version of the scoring rule
+  virtual bool runs_code() const = 0;
+  virtual bool is_chat() const = 0;
+  virtual std::string config_json() const = 0;  // resolved task file; hashed into the run
+
+  // Demonstrations come from the data set's dev rows of the sample's subset.
+  virtual Query query(const datasets::Sample&, const datasets::Dataset&) const = 0;
+
+  // sandbox may be null for tasks that run no code. Throws nothing for bad answers: they are
+  // scores.
+  virtual Score score(const datasets::Sample&, const Answer&, Sandbox*) const = 0;
+};
+
+struct TaskOptions {
+  std::optional<int> num_fewshot;
+};
+
+// Every task, one line each; and one by name. Throws TaskError with the nearest name.
+std::vector<std::string> task_names();
+std::unique_ptr<Task> make_task(std::string_view name, const TaskOptions& = {});
+
+}  // namespace tasks
