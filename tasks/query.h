@@ -1,6 +1,7 @@
 // Owns Query and Answer: one thing asked, and what came back, as text. No tokens here.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -49,7 +50,9 @@ struct Query {
   std::vector<std::string> stops;
   std::string reference;  // continuation whose NLL is logged as graded outcome; empty = none
 
-  std::string prompt() const;  // plain prompts only
+  // Plain prompts only (not is_chat): with all demonstrations, or with the first n of them.
+  std::string prompt() const { return prompt(demonstrations.size()); }
+  std::string prompt(size_t n_demonstrations) const;
 };
 
 struct OptionScore {

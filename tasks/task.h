@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,10 +47,11 @@ class Task {
 };
 
 struct TaskOptions {
-  std::optional<int> num_fewshot;
+  std::optional<int> num_fewshot;  // code tasks are 0-shot and ignore it, as lm-eval does
 };
 
-// Every task, one line each; and one by name. Throws TaskError with the nearest name.
+// The names of the built-in tasks; and a task by such a name or, when the name contains a '/' or
+// ends in ".json", from the user's own task file. Throws TaskError with the nearest name.
 std::vector<std::string> task_names();
 std::unique_ptr<Task> make_task(std::string_view name, const TaskOptions& = {});
 
