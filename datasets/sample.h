@@ -23,7 +23,7 @@ struct Dataset {
   std::string name;    // mmlu, humaneval, humaneval_plus
   std::string origin;  // official | embedded | unverified (files whose sha256 is not pinned)
   std::string licence;
-  std::string sha256;                  // over the sha256 of every file read, in order
+  std::string sha256;                  // over the sha256 of every file read (unpacked), in order
   std::vector<Sample> samples;         // in file order, subsets sorted by name
   std::vector<Sample> demonstrations;  // MMLU dev rows, same order
 };

@@ -1,0 +1,278 @@
+#include "datasets/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <system_error>
+
+#include "datasets/data_error.h"
+#include "datasets/embedded.h"
+#include "datasets/humaneval_reader.h"
+#include "datasets/input_bytes.h"
+#include "datasets/manifest.h"
+#include "datasets/mmlu_reader.h"
+#include "datasets/sha256.h"
+
+namespace datasets {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kEmbeddedEnding = "_embedded";
+constexpr std::string_view kEmbeddedLicence = "written for this project";
+
+// Reads the files of one load, checks each against its pin and folds their hashes into one.
+class PinnedReader {
+ public:
+  PinnedReader(const PinnedDataset& pins, const LoadOptions& options)
+      : pins_(pins), may_differ_(options.allow_unverified && !options.require_official) {}
+
+  // Plain bytes of `file`, whose pin is `pinned_path`.
+  std::string read(const fs::path& file, const std::string& pinned_path) {
+    std::string bytes = read_file(file);
+    const std::string packed_sha = sha256_hex(bytes);
+    const bool was_packed = is_gzip(bytes);
+    if (was_packed) bytes = gunzip(bytes, file.string());
+    const std::string sha = was_packed ? sha256_hex(bytes) : packed_sha;
+    hashes_ += sha;
+    const PinnedFile* pin = pins_.find(pinned_path);
+    if (pin && pin->sha256 == sha) return bytes;
+    if (!pin)
+      differs(fmt::format("{}: sha256 {}, the manifest of {} pins no file {}", file.string(), sha,
+                          pins_.name, pinned_path));
+    else if (was_packed && !pin->gzip_sha256.empty())
+      differs(fmt::format("{}: sha256 {}, pinned is {} (unpacked: {}, pinned is {})", file.string(),
+                          packed_sha, pin->gzip_sha256, sha, pin->sha256));
+    else
+      differs(fmt::format("{}: sha256 {}, pinned is {}", file.string(), sha, pin->sha256));
+    return bytes;
+  }
+
+  // Something is not as pinned: an error, unless the options allow it.
+  void differs(const std::string& what) {
+    if (!may_differ_) throw DataError(what + " (allow_unverified accepts it)");
+    is_official_ = false;
+  }
+
+  std::string origin() const { return is_official_ ? "official" : "unverified"; }
+  std::string sha256() const { return sha256_hex(hashes_); }
+
+ private:
+  const PinnedDataset& pins_;
+  bool may_differ_;
+  bool is_official_ = true;
+  std::string hashes_;
+};
+
+void append(std::vector<Sample>& to, std::vector<Sample>&& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+[[noreturn]] void throw_unknown_split(std::string_view name, std::string_view split,
+                                      std::string_view has) {
+  throw DataError(fmt::format("{} has no split '{}', only {}", name, split, has));
+}
+
+std::vector<Sample> read_mmlu_split(const fs::path& folder, std::string_view split,
+                                    const std::set<std::string>* subjects,
+                                    const PinnedDataset& pins, PinnedReader& reader) {
+  std::set<std::string> present;
+  std::vector<MmluFile> files = list_mmlu_files(folder, split);
+  for (const MmluFile& f : files) present.insert(f.subject);
+  const std::string ending = fmt::format("_{}.csv", split);
+  if (subjects)
+    for (const std::string& s : *subjects)
+      if (!present.contains(s))
+        throw DataError(fmt::format("{}: missing; subject {} needs it for its demonstrations",
+                                    (folder / split / (s + ending)).string(), s));
+  for (const PinnedFile& pin : pins.files) {
+    if (pin.split != split) continue;
+    const std::string file_name = fs::path(pin.path).filename().string();
+    const std::string subject = file_name.substr(0, file_name.size() - ending.size());
+    if (!present.contains(subject))
+      reader.differs(fmt::format("{}: missing, the manifest of {} lists it",
+                                 (folder / pin.path).string(), pins.name));
+  }
+  std::vector<Sample> samples;
+  for (const MmluFile& f : files) {
+    if (subjects && !subjects->contains(f.subject)) continue;
+    const std::string pinned_path = fmt::format("{}/{}{}", split, f.subject, ending);
+    append(samples, parse_mmlu_csv(reader.read(f.path, pinned_path), f.path.string(), pins.name,
+                                   f.subject, split));
+  }
+  return samples;
+}
+
+Dataset load_mmlu(const PinnedDataset& pins, const fs::path& folder, const LoadOptions& options) {
+  PinnedReader reader(pins, options);
+  Dataset d;
+  d.samples = read_mmlu_split(folder, options.split, nullptr, pins, reader);
+  std::set<std::string> subjects;
+  for (const Sample& s : d.samples) subjects.insert(s.subset);
+  d.demonstrations =
+      options.split == "dev" ? d.samples : read_mmlu_split(folder, "dev", &subjects, pins, reader);
+  d.origin = reader.origin();
+  d.sha256 = reader.sha256();
+  return d;
+}
+
+std::optional<fs::path> find_code_file(std::string_view name, const fs::path& root) {
+  const bool is_plus = name == "humaneval_plus";
+  const std::string base = is_plus ? "HumanEvalPlus-OriginFmt.jsonl" : "HumanEval.jsonl";
+  const std::vector<std::string> folders =
+      is_plus ? std::vector<std::string>{"humaneval-plus", "humaneval_plus", ""}
+              : std::vector<std::string>{"humaneval/data", "humaneval", "data", ""};
+  for (const std::string& folder : folders)
+    for (const std::string ending : {".gz", ""}) {
+      fs::path file = folder.empty() ? root : root / folder;
+      file /= base + ending;
+      std::error_code error;
+      if (fs::exists(file, error)) return file;
+    }
+  return std::nullopt;
+}
+
+Dataset load_code(const PinnedDataset& pins, const fs::path& file, const LoadOptions& options) {
+  PinnedReader reader(pins, options);
+  Dataset d;
+  d.samples = parse_humaneval(reader.read(file, pins.files.at(0).path), file.string());
+  d.origin = reader.origin();
+  d.sha256 = reader.sha256();
+  return d;
+}
+
+// Embedded files of "mmlu_embedded" and split, or of "humaneval_embedded".
+std::vector<EmbeddedFile> embedded_suite(std::string_view name, std::string_view split) {
+  const std::string folder =
+      name == "mmlu_embedded" ? fmt::format("embedded/mmlu/{}/", split) : "embedded/humaneval/";
+  std::vector<EmbeddedFile> files;
+  for (const EmbeddedFile& f : embedded_files())
+    if (f.path.starts_with(folder)) files.push_back(f);
+  return files;
+}
+
+std::vector<Sample> read_embedded(std::string_view name, std::string_view split,
+                                  std::string& hashes) {
+  std::vector<Sample> samples;
+  for (const EmbeddedFile& f : embedded_suite(name, split)) {
+    hashes += sha256_hex(f.bytes);
+    const std::string file(f.path);
+    if (name != "mmlu_embedded") {
+      append(samples, parse_humaneval(f.bytes, file));
+      continue;
+    }
+    const std::string stem = fs::path(file).stem().string();
+    append(samples, parse_mmlu_csv(f.bytes, file, name,
+                                   stem.substr(0, stem.size() - split.size() - 1), split));
+  }
+  return samples;
+}
+
+Dataset load_embedded(std::string_view name, const LoadOptions& options) {
+  const bool is_mmlu = name == "mmlu_embedded";
+  if (options.split != "test" && !(is_mmlu && options.split == "dev"))
+    throw_unknown_split(name, options.split, is_mmlu ? "dev and test" : "test");
+  Dataset d;
+  std::string hashes;
+  d.name = name;
+  d.origin = "embedded";
+  d.licence = kEmbeddedLicence;
+  d.samples = read_embedded(name, options.split, hashes);
+  if (is_mmlu)
+    d.demonstrations = options.split == "dev" ? d.samples : read_embedded(name, "dev", hashes);
+  d.sha256 = sha256_hex(hashes);
+  return d;
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+[[noreturn]] void throw_unknown_name(std::string_view name) {
+  std::string nearest, all;
+  size_t best = SIZE_MAX;
+  for (const DatasetInfo& info : dataset_infos()) {
+    all += (all.empty() ? "" : ", ") + info.name;
+    const size_t distance = edit_distance(name.substr(0, 64), info.name);
+    if (distance < best) {
+      best = distance;
+      nearest = info.name;
+    }
+  }
+  throw DataError(
+      fmt::format("no data set is named {}; did you mean {}? ({})", printable(name), nearest, all));
+}
+
+}  // namespace
+
+std::vector<DatasetInfo> dataset_infos() {
+  std::vector<DatasetInfo> infos;
+  for (const PinnedDataset& d : pinned_datasets())
+    infos.push_back({d.name, d.licence, d.source, d.split_rows, false});
+  for (const std::string_view name : {"mmlu_embedded", "humaneval_embedded"}) {
+    DatasetInfo info{std::string(name), std::string(kEmbeddedLicence), "this program", {}, true};
+    std::string hashes;
+    for (const std::string split : {"dev", "test"}) {
+      if (name == "humaneval_embedded" && split == "dev") continue;
+      info.split_rows[split] = static_cast<int64_t>(read_embedded(name, split, hashes).size());
+    }
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
+             const LoadOptions& options) {
+  if (name == "mmlu_embedded" || name == "humaneval_embedded") {
+    if (options.require_official)
+      throw DataError(fmt::format("{} is not an official data set", name));
+    return load_embedded(name, options);
+  }
+  const PinnedDataset* pins = find_pinned(name);
+  if (!pins) throw_unknown_name(name);
+  const bool is_mmlu = name == "mmlu";
+  if (is_mmlu ? !is_mmlu_split(options.split) : options.split != "test")
+    throw_unknown_split(name, options.split, is_mmlu ? "dev, val and test" : "test");
+
+  std::string looked;
+  for (const fs::path& root : search_roots) {
+    std::error_code error;
+    if (!fs::is_directory(root, error))
+      throw DataError(
+          fmt::format("{}: no such folder (looking for data set {})", root.string(), name));
+    looked += (looked.empty() ? "" : ", ") + root.string();
+    const auto found = is_mmlu ? find_mmlu_folder(root) : find_code_file(name, root);
+    if (!found) continue;
+    Dataset d = is_mmlu ? load_mmlu(*pins, *found, options) : load_code(*pins, *found, options);
+    d.name = name;
+    d.licence = pins->licence;
+    return d;
+  }
+  const std::string embedded = fmt::format("{}{}", name, kEmbeddedEnding);
+  if (!options.require_official && name != "humaneval_plus")
+    return load_embedded(embedded, options);
+  throw DataError(fmt::format("data set {} not found in: {}; it comes from {}", name,
+                              looked.empty() ? "(no folder given)" : looked, pins->source));
+}
+
+std::vector<fs::path> default_search_roots() {
+  const char* root = std::getenv("MOEVAL_DATA");
+  return root && *root ? std::vector<fs::path>{root} : std::vector<fs::path>{};
+}
+
+}  // namespace datasets
