@@ -141,10 +141,9 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
         r.max_new_tokens = q.max_new_tokens;
         r.stop_tokens = tokenizer_.end_of_generation();
         r.sampling = {static_cast<float>(q.temperature), static_cast<float>(q.top_p), asks[i].seed};
-        r.on_token = [this, &q,
-                      text = std::string()](std::span<const engine::TokenId> out) mutable {
-          text += tokenizer_.token_bytes(out.back());
-          return !tasks::find_stop(text, q.stops).has_value();
+        r.on_token = [this, scanner = tasks::StopScanner(q.stops)](
+                         std::span<const engine::TokenId> generated) mutable {
+          return !scanner.feed(tokenizer_.token_bytes(generated.back()));
         };
       }
       return r;

@@ -9,6 +9,7 @@
 #include "datasets/catalog.h"
 #include "datasets/sha256.h"
 #include "engine/checkpoint.h"
+#include "engine/model_file_error.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
 
