@@ -75,9 +75,36 @@ def claims():
     return out
 
 
+def mt19937_64(seed):
+    """The generator of C++'s std::mt19937_64 (Nishimura and Matsumoto 2004)."""
+    mask, n = 2**64 - 1, 312
+    state = [seed]
+    for i in range(1, n):
+        state.append((6364136223846793005 * (state[-1] ^ state[-1] >> 62) + i) & mask)
+    while True:
+        for i in range(n):
+            x = state[i] & ~0x7FFFFFFF & mask | state[(i + 1) % n] & 0x7FFFFFFF
+            state[i] = state[(i + 156) % n] ^ x >> 1 ^ (0xB5026F5AA96619E9 if x & 1 else 0)
+        for x in state:
+            x ^= x >> 29 & 0x5555555555555555
+            x ^= x << 17 & 0x71D67FFFEDA60000 & mask
+            x ^= x << 37 & 0xFFF7EEE000000000 & mask
+            yield x ^ x >> 43
+
+
+def bootstrap(seed=20240517, n=10, n_resamples=40):
+    draws = mt19937_64(seed)
+    limit = (2**64 - 1) - (2**64 - 1) % n
+    means = sorted(sum(next(x for x in draws if x < limit) % n for _ in range(n)) / n
+                   for _ in range(n_resamples))
+    tail = n_resamples * 25 // 1000
+    return [{"seed": seed, "n": n, "n_resamples": n_resamples, "lower": means[tail],
+             "upper": means[-1 - tail], "se": float(numpy.std(means, ddof=1))}]
+
+
 if __name__ == "__main__":
     value = {"versions": {"scipy": scipy.__version__, "numpy": numpy.__version__, "lm_eval": "0.4.13"},
-             "wilson": wilson(), "groups": groups(), "ranks": ranks(), "claims": claims()}
+             "wilson": wilson(), "groups": groups(), "ranks": ranks(), "claims": claims(), "bootstrap": bootstrap()}
     path = pathlib.Path(__file__).parent / "statistics.json"
     path.write_text("{\n" + ",\n".join(
         f' "{k}": ' + (json.dumps(v) if isinstance(v, dict) else
