@@ -44,7 +44,7 @@ Environment read_environment() {
   CPU_ZERO(&cpus);
   e.cpu_cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
   e.ram_bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  e.instruction_set = kernels::isa_name();
+  e.instruction_set = std::string(kernels::isa());
   e.compiler = build::kCompiler;
   e.build_flags = build::kFlags;
   e.build_type = build::kType;
