@@ -27,7 +27,7 @@ void swiglu(const float* gate, const float* up, int64_t m, int64_t n, float* h, 
 void add_rows(const float* x, int64_t n, float* y, ThreadPool&);
 
 // Natural-log softmax normaliser of one row: log(sum_i exp(x[i])), max-shifted. Accumulates in
-// double in a fixed order.
+// double in a fixed order. NaN if an element is NaN; the infinity if the largest is infinite.
 double log_sum_exp(const float* x, int64_t n);
 
 // Index of the largest element, the smallest index among ties; NaN never wins. -1 if all are NaN.

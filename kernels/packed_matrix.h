@@ -8,11 +8,10 @@
 #include <memory>
 
 #include "kernels/dtype.h"
+#include "kernels/packed_layout.h"
 #include "kernels/thread_pool.h"
 
 namespace kernels {
-
-inline constexpr int64_t kPanelRows = 64;  // output rows interleaved in one panel
 
 // W [n_out, n_in]. Immutable after pack(); may be read from many threads.
 class PackedMatrix {
@@ -30,6 +29,7 @@ class PackedMatrix {
   int64_t n_in() const { return n_in_; }
   bool empty() const { return n_out_ == 0; }
   uint64_t bytes() const { return bytes_; }  // memory held, padding of the last panel included
+  // Panel i holds rows i*kPanelRows.., laid out as packed_layout.h says; rows past n_out are zero.
   const std::byte* panel(int64_t i) const { return data_.get() + i * panel_bytes_; }
   int64_t n_panels() const { return (n_out_ + kPanelRows - 1) / kPanelRows; }
 

@@ -124,6 +124,24 @@ TEST_F(OfficialData, MmluKeepsItsQuirks) {
   EXPECT_EQ(without, std::set<std::string>{"mmlu/nutrition/val/2"});
 }
 
+// Expected values: golden/peer_csv.py.
+TEST_F(OfficialData, MmluAgreesWithPythonsReaderInEveryField) {
+  const std::map<std::string, std::string> want{
+      {"dev", "3d868cb141e9922ed60d322c322b40078f5d12daa250422dbeecea6e7a93aea4"},
+      {"val", "a46afb39d264f667ad26a9d4210c6517d99d677e1a8df982f08524824b280132"},
+      {"test", "9cdac5b3dc124c43c13e8e2b6026be94fffeb65766c07a50e43296e0195fcd55"},
+  };
+  for (const auto& [split, sha] : want) {
+    std::string all;
+    for (const Sample& s : mmlu(split).samples) {
+      all += s.input + '\x1f';
+      for (const std::string& c : s.choices) all += c + '\x1f';
+      all += fmt::format("{}\x1f\x1e", "ABCD"[s.answer]);
+    }
+    EXPECT_EQ(sha256_hex(all), sha) << split;
+  }
+}
+
 TEST_F(OfficialData, EveryPinnedMmluFileIsThere) {
   const auto folder = find_mmlu_folder(roots_[0]);
   ASSERT_TRUE(folder);

@@ -1,0 +1,31 @@
+// Owns CostModel: what rows of a query cost, by part. It is computed from the shapes of the model
+// alone; the ops count on their own what was launched (kernels::ThreadPool), and tests hold the two
+// against each other.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/compute_ledger.h"
+#include "engine/model_config.h"
+#include "engine/request.h"
+#include "kernels/attention.h"
+
+namespace engine {
+
+// Weight bytes are left at 0: a weight is read for a step, not for a query.
+class CostModel {
+ public:
+  explicit CostModel(const ModelConfig&);
+
+  enum class Book { useful, executed, both };
+  // Rows at positions [first, last) of one sequence through all layers.
+  void add_rows(ComputeLedger&, Book, int64_t first, int64_t last, ExpertBudget) const;
+  void add_head(ComputeLedger&, Book, int64_t rows) const;
+
+ private:
+  kernels::AttentionShape shape_;
+  uint64_t n_layers_;
+  uint64_t projections_flops_, expert_flops_, head_flops_;  // of one row; of one layer but the head
+};
+
+}  // namespace engine

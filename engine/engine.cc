@@ -1,0 +1,156 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <thread>
+
+#include "engine/cost_model.h"
+#include "engine/forward.h"
+#include "engine/kv_cache.h"
+#include "engine/prefix.h"
+#include "engine/scheduler.h"
+#include "engine/weights.h"
+
+namespace engine {
+namespace {
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+EngineOptions resolve(EngineOptions o, const ModelConfig& config) {
+  if (o.threads <= 0) o.threads = usable_cores();
+  o.max_streams = std::max(o.max_streams, 1);
+  o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 1);
+  o.max_tokens = o.max_tokens > 0 ? std::min(o.max_tokens, config.max_tokens) : config.max_tokens;
+  return o;
+}
+
+int64_t batch_capacity(const EngineOptions& o) {
+  return std::max<int64_t>(o.max_batch_rows, o.max_streams);
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(const Checkpoint& checkpoint, const EngineOptions& o)
+      : config(checkpoint.config()),
+        options(resolve(o, config)),
+        pool(options.threads),
+        weights(load_weights(checkpoint, pool)),
+        cost(config),
+        kv_pool(KvPool::make({config.n_heads, config.n_kv_heads, config.d_head}, config.n_layers)),
+        forward(config, weights, batch_capacity(options), pool),
+        context{kv_pool, cost, config.vocab, options.max_tokens} {}
+
+  void check_tokens(std::span<const TokenId> tokens) const {
+    Request r;
+    r.tokens.assign(tokens.begin(), tokens.end());
+    check_request(r, config.vocab, config.moe.n_experts);
+    if (auto why = RunningRequest::too_long(r, options.max_tokens)) throw std::length_error(*why);
+  }
+
+  // Runs a sequence in chunks; after(batch, first) follows each of them.
+  template <class After>
+  KvSequence run_sequence(std::span<const TokenId> tokens, const After& after) {
+    check_tokens(tokens);
+    KvSequence kv(kv_pool);
+    RaggedBatch batch(batch_capacity(options));
+    for (size_t i = 0; i < tokens.size();) {
+      const size_t first = i;
+      batch.clear();
+      for (; i < tokens.size() && batch.room() > 0; ++i) {
+        batch.add(kv, tokens[i], static_cast<int64_t>(i));
+      }
+      forward.run(batch);
+      after(batch, first);
+    }
+    return kv;
+  }
+
+  const ModelConfig config;
+  const EngineOptions options;
+  kernels::ThreadPool pool;
+  const Weights weights;
+  const CostModel cost;
+  const std::shared_ptr<KvPool> kv_pool;
+  Forward forward;
+  const RequestContext context;
+};
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::load(const Checkpoint& checkpoint, const EngineOptions& options) {
+  std::unique_ptr<Engine> engine(new Engine);
+  engine->impl_ = std::make_unique<Impl>(checkpoint, options);
+  return engine;
+}
+
+const ModelConfig& Engine::config() const { return impl_->config; }
+const EngineOptions& Engine::options() const { return impl_->options; }
+int64_t Engine::max_tokens() const { return impl_->options.max_tokens; }
+
+std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> tokens,
+                                                  ExpertBudget budget, ComputeLedger* ledger) {
+  KvSequence kv = impl_->run_sequence(tokens, [](const RaggedBatch&, size_t) {});
+  if (ledger) {
+    impl_->cost.add_rows(*ledger, CostModel::Book::executed, 0, static_cast<int64_t>(tokens.size()),
+                         budget);
+  }
+  return std::make_shared<const Prefix>(std::vector<TokenId>(tokens.begin(), tokens.end()), budget,
+                                        std::move(kv));
+}
+
+void Engine::run(const RequestSource& source, const CompletionSink& sink,
+                 const std::atomic<bool>& stop) {
+  Scheduler(impl_->forward, impl_->context, impl_->config, batch_capacity(impl_->options),
+            impl_->options.max_streams, impl_->pool.size())
+      .run(source, sink, stop);
+}
+
+std::vector<float> Engine::logits(std::span<const TokenId> tokens) {
+  const int64_t vocab = impl_->config.vocab;
+  std::vector<float> all(tokens.size() * vocab);
+  std::vector<int32_t> rows;
+  impl_->run_sequence(tokens, [&](const RaggedBatch& batch, size_t first) {
+    rows.resize(batch.size());
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
+    impl_->forward.head(rows, [&](int64_t i, const float* logits, int) {
+      std::copy_n(logits, vocab, all.data() + (static_cast<int64_t>(first) + i) * vocab);
+    });
+  });
+  return all;
+}
+
+ComputeLedger Engine::launched() const { return impl_->forward.launched(); }
+
+uint64_t Engine::weight_bytes() const { return impl_->weights.bytes(); }
+
+Engine::Parameters Engine::parameters() const {
+  const ModelConfig& c = impl_->config;
+  const int64_t d = c.d_model, d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
+  int64_t layer = 2 * d_q * d + 2 * d_kv * d + 2 * d;
+  if (c.qkv_bias) layer += d_q + 2 * d_kv;
+  if (c.qk_norm) layer += 2 * c.d_head;
+  Parameters p;
+  p.per_expert = c.n_layers * 3 * d * c.moe.d_expert;
+  p.dense = c.n_layers * layer + c.vocab * d * (c.tied_head ? 1 : 2) + d;
+  p.total = p.dense + c.moe.n_experts * p.per_expert;
+  return p;
+}
+
+ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget budget) const {
+  ComputeLedger ledger;
+  impl_->cost.add_rows(ledger, CostModel::Book::both, 0, prompt_tokens, budget);
+  impl_->cost.add_head(ledger, CostModel::Book::both, head_rows);
+  return ledger;
+}
+
+}  // namespace engine

@@ -1,0 +1,110 @@
+#include "engine/forward.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "engine/moe_layer.h"
+#include "kernels/elementwise.h"
+#include "kernels/matmul.h"
+
+namespace engine {
+namespace {
+
+const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }
+
+}  // namespace
+
+Forward::Forward(const ModelConfig& config, const Weights& weights, int64_t max_rows,
+                 kernels::ThreadPool& pool)
+    : config_(config),
+      weights_(weights),
+      pool_(pool),
+      shape_{config.n_heads, config.n_kv_heads, config.d_head},
+      max_rows_(max_rows),
+      rope_(config.rope),
+      x_(max_rows * config.d_model),
+      normed_(std::max(max_rows, kHeadRows) * config.d_model),
+      q_(max_rows * config.n_heads * config.d_head),
+      k_(max_rows * config.n_kv_heads * config.d_head),
+      v_(max_rows * config.n_kv_heads * config.d_head),
+      mixed_(max_rows * config.n_heads * config.d_head),
+      delta_(max_rows * config.d_model),
+      expert_scratch_(experts_scratch_floats(config.moe, max_rows)),
+      logits_(kHeadRows * config.vocab) {}
+
+// Moves what the ops counted since the last call into the ledger.
+void Forward::book(Part part) {
+  for (const auto kind : {kernels::OpKind::matmul, kernels::OpKind::attention}) {
+    launched_.add_executed(part, pool_.launched(kind));
+    pool_.launched(kind) = {};
+  }
+}
+
+void Forward::embed(const RaggedBatch& batch) {
+  pool_.parallel_for(batch.size(), [&](int64_t r, int) {
+    weights_.embed.row(batch.tokens()[r], x_.data() + r * config_.d_model);
+  });
+}
+
+// Residual stream += attention of its norm.
+void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
+  const int64_t m = batch.size(), d = config_.d_model, d_head = config_.d_head;
+  const int64_t d_q = config_.n_heads * d_head, d_kv = config_.n_kv_heads * d_head;
+  kernels::rms_norm(x_.data(), m, d, w.attn_norm.data(), config_.norm_eps, normed_.data(), pool_);
+  kernels::matmul(normed_.data(), d, m, w.q, data_or_null(w.q_bias), q_.data(), d_q, pool_);
+  kernels::matmul(normed_.data(), d, m, w.k, data_or_null(w.k_bias), k_.data(), d_kv, pool_);
+  kernels::matmul(normed_.data(), d, m, w.v, data_or_null(w.v_bias), v_.data(), d_kv, pool_);
+  if (config_.qk_norm) {
+    kernels::rms_norm(q_.data(), m * config_.n_heads, d_head, w.q_norm.data(), config_.norm_eps,
+                      q_.data(), pool_);
+    kernels::rms_norm(k_.data(), m * config_.n_kv_heads, d_head, w.k_norm.data(), config_.norm_eps,
+                      k_.data(), pool_);
+  }
+  const RopeConfig& rope = config_.rope;
+  kernels::rope(q_.data(), d_q, m, config_.n_heads, d_head, rope.d_rot, batch.positions(),
+                rope_.cos_sin(), rope.interleaved, pool_);
+  kernels::rope(k_.data(), d_kv, m, config_.n_kv_heads, d_head, rope.d_rot, batch.positions(),
+                rope_.cos_sin(), rope.interleaved, pool_);
+  const kernels::AttentionRow* rows = batch.layer(layer, shape_.kv_block_floats());
+  kernels::store_kv(shape_, rows, m, k_.data(), v_.data(), d_kv);
+  kernels::attention(shape_, q_.data(), d_q, rows, m, mixed_.data(), d_q, pool_);
+  kernels::matmul(mixed_.data(), d_q, m, w.o, nullptr, delta_.data(), d, pool_);
+  kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
+}
+
+void Forward::run(RaggedBatch& batch) {
+  const int64_t m = batch.size(), d = config_.d_model;
+  assert(m > 0 && m <= max_rows_);
+  rope_.ensure(1 + *std::max_element(batch.positions(), batch.positions() + m));
+  embed(batch);
+  for (int32_t layer = 0; layer < config_.n_layers; ++layer) {
+    const LayerWeights& w = weights_.layers[layer];
+    attend(w, batch, layer);
+    book(Part::attention);
+    kernels::rms_norm(x_.data(), m, d, w.ffn_norm.data(), config_.norm_eps, normed_.data(), pool_);
+    run_experts(w, normed_.data(), m, expert_scratch_.data(), delta_.data(), pool_);
+    kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
+    book(Part::experts);
+  }
+}
+
+void Forward::head(std::span<const int32_t> rows, const LogitsConsumer& consume) {
+  const int64_t d = config_.d_model, vocab = config_.vocab;
+  for (size_t first = 0; first < rows.size(); first += kHeadRows) {
+    const auto chunk = rows.subspan(first, std::min<size_t>(kHeadRows, rows.size() - first));
+    const auto m = static_cast<int64_t>(chunk.size());
+    for (int64_t i = 0; i < m; ++i) {
+      std::memcpy(normed_.data() + i * d, x_.data() + chunk[i] * d, d * sizeof(float));
+    }
+    kernels::rms_norm(normed_.data(), m, d, weights_.final_norm.data(), config_.norm_eps,
+                      normed_.data(), pool_);
+    kernels::matmul(normed_.data(), d, m, weights_.output(), nullptr, logits_.data(), vocab, pool_);
+    book(Part::head);
+    pool_.parallel_for(m, [&](int64_t i, int thread) {
+      consume(static_cast<int64_t>(first) + i, logits_.data() + i * vocab, thread);
+    });
+  }
+}
+
+}  // namespace engine

@@ -1,0 +1,40 @@
+// Owns RaggedBatch: the rows of one step, each a token at a position of a sequence.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/tokenizer.h"
+#include "kernels/attention.h"
+
+namespace engine {
+
+// Rows of one sequence are added one after another, by position.
+class RaggedBatch {
+ public:
+  explicit RaggedBatch(int64_t capacity);
+
+  void clear();
+  // Returns the row's number. Makes room in the sequence, which must outlive the step.
+  int32_t add(KvSequence& sequence, TokenId token, int64_t position);
+
+  int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
+  int64_t room() const { return capacity_ - size(); }
+  const TokenId* tokens() const { return tokens_.data(); }
+  const int32_t* positions() const { return positions_.data(); }
+
+  // Rows with the KV blocks of one layer; valid until the next call. layer_floats: size of a block
+  // of one layer.
+  const kernels::AttentionRow* layer(int32_t layer, int64_t layer_floats);
+
+ private:
+  const int64_t capacity_;
+  std::vector<TokenId> tokens_;
+  std::vector<int32_t> positions_;
+  std::vector<KvSequence*> sequences_;  // of each row
+  std::vector<float*> bases_, tables_;  // blocks of all sequences: layer 0, the layer at hand
+  std::vector<kernels::AttentionRow> rows_;
+};
+
+}  // namespace engine

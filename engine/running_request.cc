@@ -1,0 +1,264 @@
+#include "engine/running_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <stdexcept>
+#include <utility>
+
+#include "engine/prefix.h"
+#include "kernels/elementwise.h"
+
+namespace engine {
+namespace {
+
+bool all_finite(const float* x, int64_t n) {
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(x[i]) & 0x7f800000u) == 0x7f800000u);
+  }
+  return bad == 0;
+}
+
+// Tokens of the prompt whose KV the prefix brings. The last one always runs: its logits are wanted.
+int64_t reusable(const Request& request) {
+  if (!request.prefix || request.prefix->budget().k != request.budget.k) return 0;
+  const auto& have = request.prefix->tokens();
+  const auto& want = request.tokens;
+  const auto end = std::mismatch(have.begin(), have.end(), want.begin(), want.end()).second;
+  return std::min<int64_t>(end - want.begin(), static_cast<int64_t>(want.size()) - 1);
+}
+
+void check_ids(const std::vector<TokenId>& tokens, int64_t vocab, const char* what) {
+  if (tokens.empty()) throw std::invalid_argument(fmt::format("request: {} has no tokens", what));
+  for (const TokenId t : tokens) {
+    if (t < 0 || t >= vocab) {
+      throw std::invalid_argument(
+          fmt::format("request: {} has token id {}, the model has {}", what, t, vocab));
+    }
+  }
+}
+
+}  // namespace
+
+void check_request(const Request& request, int64_t vocab, int32_t n_experts) {
+  check_ids(request.tokens, vocab, "the prompt");
+  for (const auto& c : request.continuations) check_ids(c, vocab, "a continuation");
+  if (request.budget.k < 1 || request.budget.k > n_experts) {
+    throw std::invalid_argument(fmt::format("request: budget of {} experts, the model has {}",
+                                            request.budget.k, n_experts));
+  }
+}
+
+std::optional<std::string> RunningRequest::too_long(const Request& request, int64_t max_tokens) {
+  const auto prompt = static_cast<int64_t>(request.tokens.size());
+  if (prompt > max_tokens) {
+    return fmt::format("the prompt has {} tokens, the context holds {}", prompt, max_tokens);
+  }
+  for (const auto& c : request.continuations) {
+    // The last token is predicted, never read.
+    const int64_t needed = prompt + static_cast<int64_t>(c.size()) - 1;
+    if (needed > max_tokens) {
+      return fmt::format("the prompt and a continuation need {} positions, the context holds {}",
+                         needed, max_tokens);
+    }
+  }
+  return std::nullopt;
+}
+
+RunningRequest::RunningRequest(Request request, const RequestContext& context, int64_t now_ns)
+    : request_(std::move(request)), context_(context), kv_(context.kv_pool) {
+  completion_.id = request_.id;
+  completion_.budget = request_.budget;
+  completion_.prompt_tokens = prompt_tokens();
+  completion_.timing.admitted_ns = now_ns;
+  if (const int64_t n = reusable(request_); n > 0) {
+    kv_ = request_.prefix->kv().fork(n);
+    prompt_next_ = n;
+    completion_.prefix_tokens = n;
+    context_.cost.add_rows(completion_.ledger, CostModel::Book::useful, 0, n, request_.budget);
+  }
+  continuations_.resize(request_.continuations.size());
+  for (size_t i = 0; i < continuations_.size(); ++i) {
+    continuations_[i].logprobs.resize(request_.continuations[i].size());
+    open_scores_ += static_cast<int64_t>(request_.continuations[i].size());
+  }
+}
+
+void RunningRequest::add_head_row(std::vector<HeadRow>& heads, int32_t row, int32_t continuation,
+                                  int64_t index) {
+  heads.push_back({.owner = this, .row = row, .continuation = continuation, .index = index});
+  context_.cost.add_head(completion_.ledger, CostModel::Book::both, 1);
+}
+
+void RunningRequest::add_decode_row(RaggedBatch& batch, std::vector<HeadRow>& heads) {
+  if (!generating_) return;
+  const int64_t position = kv_.size();
+  const int32_t row = batch.add(kv_, last_token_, position);
+  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, position, position + 1,
+                         request_.budget);
+  add_head_row(heads, row, -1, 0);
+  in_step_ = decoded_in_step_ = true;
+}
+
+void RunningRequest::add_prompt_rows(RaggedBatch& batch, std::vector<HeadRow>& heads) {
+  const int64_t first = prompt_next_;
+  int32_t row = 0;
+  while (!prompt_done() && batch.room() > 0) {
+    row = batch.add(kv_, request_.tokens[prompt_next_], prompt_next_);
+    ++prompt_next_;
+  }
+  if (prompt_next_ == first) return;
+  in_step_ = true;
+  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_next_,
+                         request_.budget);
+  const bool wants_head =
+      request_.want_logits || request_.max_new_tokens > 0 || !continuations_.empty();
+  if (prompt_done() && wants_head) add_head_row(heads, row, -1, 0);
+}
+
+void RunningRequest::add_continuation_rows(int32_t i, RaggedBatch& batch,
+                                           std::vector<HeadRow>& heads) {
+  Continuation& c = continuations_[i];
+  const auto& tokens = request_.continuations[i];
+  const auto rows = static_cast<int64_t>(tokens.size()) - 1;  // the last token is not read
+  if (c.next == rows || batch.room() == 0) return;
+  if (!c.kv) c.kv = kv_.fork(prompt_tokens());
+  in_step_ = true;
+  const int64_t first = prompt_tokens() + c.next;
+  for (; c.next < rows && batch.room() > 0; ++c.next) {
+    const int32_t row = batch.add(*c.kv, tokens[c.next], prompt_tokens() + c.next);
+    add_head_row(heads, row, i, c.next);
+  }
+  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_tokens() + c.next,
+                         request_.budget);
+}
+
+void RunningRequest::add_prefill_rows(RaggedBatch& batch, std::vector<HeadRow>& heads) {
+  if (!prompt_done()) return add_prompt_rows(batch, heads);
+  for (int32_t i = 0; i < static_cast<int32_t>(continuations_.size()); ++i) {
+    add_continuation_rows(i, batch, heads);
+  }
+}
+
+void RunningRequest::read_logits(HeadRow& head, const float* logits, SamplerScratch& scratch) {
+  head.finite = all_finite(logits, context_.vocab);
+  if (!head.finite) return;
+  const bool of_prompt = head.continuation < 0 && !generating_;
+  if (head.continuation >= 0 || (of_prompt && !continuations_.empty())) {
+    const double normaliser = kernels::log_sum_exp(logits, context_.vocab);
+    head.best = static_cast<TokenId>(kernels::argmax(logits, context_.vocab));
+    const auto score = [&](size_t i, int64_t token) {
+      continuations_[i].logprobs[token] =
+          static_cast<double>(logits[request_.continuations[i][token]]) - normaliser;
+    };
+    if (head.continuation >= 0) {
+      score(head.continuation, head.index + 1);
+    } else {
+      for (size_t i = 0; i < continuations_.size(); ++i) score(i, 0);
+    }
+  }
+  if (head.continuation >= 0) return;
+  if (of_prompt && request_.want_logits) {
+    completion_.logits.assign(logits, logits + context_.vocab);
+  }
+  if (request_.max_new_tokens > 0) {
+    head.next =
+        sample(logits, context_.vocab, request_.sampling, completion_.tokens.size(), scratch);
+  }
+}
+
+void RunningRequest::book_score(int32_t continuation, int64_t index, TokenId best, int64_t now_ns) {
+  if (request_.continuations[continuation][index] != best) {
+    continuations_[continuation].greedy = false;
+  }
+  if (--open_scores_ == 0 && !takes_a_stream()) completion_.timing.first_ns = now_ns;
+}
+
+void RunningRequest::accept_token(TokenId token, int64_t now_ns) {
+  Timing& timing = completion_.timing;
+  if (last_token_ns_ == 0) {
+    timing.first_ns = now_ns;
+  } else {
+    timing.longest_gap_ns = std::max(timing.longest_gap_ns, now_ns - last_token_ns_);
+  }
+  last_token_ns_ = now_ns;
+  last_token_ = token;
+  const auto& stops = request_.stop_tokens;
+  auto& tokens = completion_.tokens;
+  if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
+    completion_.finish = FinishReason::stop_token;
+  } else {
+    tokens.push_back(token);
+    const auto n = static_cast<int64_t>(tokens.size());
+    if (request_.on_token && !request_.on_token(tokens)) {
+      completion_.finish = FinishReason::stopped;
+    } else if (n == request_.max_new_tokens || prompt_tokens() + n > context_.max_tokens) {
+      completion_.finish = FinishReason::length;
+    }
+  }
+  generating_ = completion_.finish == FinishReason::none;
+}
+
+void RunningRequest::advance(const HeadRow& head, int64_t now_ns) {
+  if (completion_.outcome != Outcome::ok) return;
+  if (!head.finite) {
+    const int64_t position = head.continuation < 0 ? kv_.size() - 1 : prompt_tokens() + head.index;
+    return fail(Outcome::not_finite,
+                fmt::format("logits after position {} are not finite", position));
+  }
+  if (head.continuation >= 0)
+    return book_score(head.continuation, head.index + 1, head.best, now_ns);
+  if (!generating_) {
+    for (int32_t i = 0; i < static_cast<int32_t>(continuations_.size()); ++i) {
+      book_score(i, 0, head.best, now_ns);
+    }
+  }
+  if (takes_a_stream()) accept_token(head.next, now_ns);
+}
+
+void RunningRequest::end_step(int64_t begin_ns, int64_t end_ns, int64_t batch_rows) {
+  if (!in_step_) return;
+  Timing& timing = completion_.timing;
+  (decoded_in_step_ ? timing.decode_ns : timing.prefill_ns) += end_ns - begin_ns;
+  ++n_steps_;
+  batch_rows_ += batch_rows;
+  in_step_ = decoded_in_step_ = false;
+}
+
+bool RunningRequest::done() const {
+  if (completion_.outcome != Outcome::ok) return true;
+  return prompt_done() && open_scores_ == 0 && !generating_;
+}
+
+void RunningRequest::fail(Outcome outcome, std::string detail) {
+  completion_.outcome = outcome;
+  completion_.detail = std::move(detail);
+  generating_ = false;
+}
+
+void RunningRequest::cancel() { fail(Outcome::cancelled, "the run was stopped"); }
+
+Completion RunningRequest::take(int64_t now_ns) {
+  completion_.timing.last_ns = now_ns;
+  if (n_steps_ > 0) {
+    completion_.timing.mean_batch_rows =
+        static_cast<double>(batch_rows_) / static_cast<double>(n_steps_);
+  }
+  if (completion_.outcome == Outcome::ok) {
+    for (const Continuation& c : continuations_) {
+      ContinuationScore score;
+      score.greedy = c.greedy;
+      for (const double p : c.logprobs) {
+        score.logprob += p;
+        score.token_logprobs.push_back(static_cast<float>(p));
+      }
+      completion_.scores.push_back(std::move(score));
+    }
+  }
+  return std::move(completion_);
+}
+
+}  // namespace engine

@@ -1,0 +1,42 @@
+// Owns the weights in memory: matrices packed in their stored type, vectors as floats.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/checkpoint.h"
+#include "engine/model_config.h"
+#include "kernels/packed_matrix.h"
+#include "kernels/thread_pool.h"
+
+namespace engine {
+
+// A gated feed-forward block: down(silu(gate x) * up x). gate, up [d_expert, d_model], down
+// [d_model, d_expert].
+struct Expert {
+  kernels::PackedMatrix gate, up, down;
+};
+
+struct LayerWeights {
+  std::vector<float> attn_norm, ffn_norm;
+  kernels::PackedMatrix q, k, v, o;
+  std::vector<float> q_bias, k_bias, v_bias;  // empty when the model has none
+  std::vector<float> q_norm, k_norm;          // [d_head], empty when the model has none
+  std::vector<Expert> experts;                // moe.n_experts of them; one in a dense model
+};
+
+struct Weights {
+  kernels::PackedMatrix embed, head;  // head is empty when tied
+  std::vector<float> final_norm;
+  std::vector<LayerWeights> layers;
+
+  const kernels::PackedMatrix& output() const { return head.empty() ? embed : head; }
+  uint64_t bytes() const;  // memory held
+};
+
+// Reads row by row into the packed form, so that the peak stays near the size of the file. Throws
+// ModelFileError: a tensor is absent or of another shape, or a vector, a scale or an unquantised
+// element is NaN or infinite.
+Weights load_weights(const Checkpoint&, kernels::ThreadPool&);
+
+}  // namespace engine

@@ -1,0 +1,243 @@
+#include "harness/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <functional>
+#include <map>
+#include <new>
+
+#include "harness/build_info.h"
+#include "harness/commands.h"
+#include "harness/exit_code.h"
+
+namespace harness {
+namespace {
+
+const std::map<std::string, Format> kFormats = {
+    {"table", Format::table}, {"md", Format::markdown}, {"json", Format::json}};
+const std::map<std::string, Scenario> kScenarios = {{"offline", Scenario::offline},
+                                                    {"single", Scenario::single}};
+
+using Command = std::function<int()>;
+
+CLI::App* add(CLI::App& app, const char* name, const char* about, const char* example) {
+  auto* sub = app.add_subcommand(name, about);
+  sub->footer(fmt::format("Example:\n  {}\n\n{}", example, exit_code_help()));
+  return sub;
+}
+
+void add_format(CLI::App* sub, Format& format) {
+  sub->add_option("--format", format, "table, md or json")
+      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+      ->option_text("table|md|json");
+}
+
+void add_db(CLI::App* sub, std::string& db) {
+  sub->add_option("--db", db, "SQLite file of the results")->capture_default_str();
+}
+
+void add_data(CLI::App* sub, std::string& data, bool& allow_unverified) {
+  sub->add_option("--data", data,
+                  "folder of official data, or 'embedded' for the built-in suites (default: "
+                  "MOEVAL_DATA, the cache, then built-in)");
+  sub->add_flag("--allow-unverified", allow_unverified,
+                "accept data files whose sha256 is not pinned; the rows say so");
+}
+
+void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
+  auto* sub = add(app, "run", "Run tasks on a model; every query becomes a row",
+                  "moeval run --model smollm2-135m --tasks mmlu_cloze,humaneval --sample 100");
+  auto& s = o.spec;
+  sub->add_option("-M,--model", s.model, "path (.gguf, or a Hugging Face folder) or catalog name")
+      ->capture_default_str();
+  sub->add_option("-t,--tasks", s.tasks, "task names or task files, comma-separated")
+      ->delimiter(',')
+      ->required();
+  sub->add_option("--policy", s.policy, "experts per query: trained, fixed:K")
+      ->capture_default_str();
+  add_data(sub, s.data, s.allow_unverified);
+  sub->add_option("-f,--num-fewshot", s.num_fewshot, "demonstrations (default: the task's own)");
+  sub->add_option("-L,--limit", s.limit, "only the first N samples of each subject");
+  sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
+  sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
+  sub->add_option("--num-samples", s.num_samples, "completions per problem, for pass@k")
+      ->capture_default_str();
+  sub->add_option("--temperature", s.temperature, "0 = greedy (default: the task's own)");
+  sub->add_option("--top-p", s.top_p, "nucleus sampling (default: the task's own)");
+  sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
+      ->capture_default_str();
+  sub->add_option("--scenario", s.scenario,
+                  "offline: all at once, throughput; single: one at a time, latency")
+      ->transform(CLI::CheckedTransformer(kScenarios).description(""))
+      ->option_text("offline|single");
+  add_db(sub, s.db);
+  sub->add_flag("--new-run", s.new_run, "start afresh even if this run was begun or done before");
+  sub->add_option("--resume", s.resume, "continue this run (uuid)");
+  sub->add_flag("!--no-text", s.store_text, "store hashes instead of prompt texts");
+  sub->add_option("--threads", s.threads, "0 = one per core")->capture_default_str();
+  sub->add_option("--streams", s.streams, "sequences that decode together")->capture_default_str();
+  sub->add_option("--batch-rows", s.batch_rows, "tokens of one prefill step")
+      ->capture_default_str();
+  sub->add_flag("!--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
+  sub->add_option("--sandbox-tier", s.sandbox_tier,
+                  "0 best of 1 (root) and 2 (user namespaces); 3 without namespaces, on request "
+                  "only")
+      ->check(CLI::Range(0, 3))
+      ->capture_default_str();
+  sub->add_flag("-n,--dry-run", o.dry_run,
+                "show prompts, tokens, FLOPs, time and disk; run nothing");
+  add_format(sub, o.format);
+  sub->callback([&o, &chosen] { chosen = [&o] { return command_run(o); }; });
+}
+
+void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
+  auto* sub = add(app, "leaderboard", "Accuracy with intervals, compute and latency of the runs",
+                  "moeval leaderboard --format md > board.md");
+  add_db(sub, o.db);
+  sub->add_option("-t,--tasks", o.tasks, "only these")->delimiter(',');
+  sub->add_option("--run", o.run, "only this run (uuid or its beginning, or 'latest')");
+  sub->add_flag("--all", o.all_runs, "also older runs of the same name");
+  sub->add_flag("--subjects", o.subjects, "MMLU's categories (both maps) and subjects too");
+  add_format(sub, o.format);
+  sub->callback([&o, &chosen] { chosen = [&o] { return command_leaderboard(o); }; });
+}
+
+void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, RescoreOptions& r,
+                        Command& chosen) {
+  auto* sub = add(app, "export", "Write a run in another tool's format",
+                  "moeval export --format lm-eval --output results/export");
+  add_db(sub, e.db);
+  sub->add_option("--run", e.run, "uuid or its beginning, or 'latest'")->capture_default_str();
+  sub->add_option("--format", e.format, "lm-eval: results_*.json and samples_*.jsonl")
+      ->check(CLI::IsMember({"lm-eval"}))
+      ->capture_default_str();
+  sub->add_option("-o,--output", e.output, "folder")->capture_default_str();
+  sub->callback([&] { chosen = [&] { return command_export(e); }; });
+
+  sub = add(app, "verify", "Recompute every checksum; compare what was planned with what is there",
+            "moeval verify --db results/moeval.db");
+  add_db(sub, v.db);
+  sub->add_option("--run", v.run, "uuid or its beginning, or 'latest' (default: all)");
+  add_format(sub, v.format);
+  sub->callback([&] { chosen = [&] { return command_verify(v); }; });
+
+  sub = add(app, "rescore", "Mark stored answers again without running the model",
+            "moeval rescore --run latest");
+  add_db(sub, r.db);
+  sub->add_option("--run", r.run, "uuid or its beginning, or 'latest'")->capture_default_str();
+  add_data(sub, r.data, r.allow_unverified);
+  sub->add_option("--sandbox-tier", r.sandbox_tier, "as in run")->check(CLI::Range(0, 3));
+  add_format(sub, r.format);
+  sub->callback([&] { chosen = [&] { return command_rescore(r); }; });
+}
+
+void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
+  auto* sub = add(app, "inspect", "Logits, tokens or tensors of a model as JSON",
+                  "moeval inspect logits --model smollm2-135m --text 'The capital of France is'");
+  sub->require_subcommand(1);
+  const auto one = [&](const char* what, const char* about, bool prompt) {
+    auto* s = sub->add_subcommand(what, about);
+    s->add_option("-M,--model", o.model, "path or catalog name")->capture_default_str();
+    if (prompt) {
+      auto* text = s->add_option("--text", o.text, "prompt");
+      s->add_option("--ids", o.ids, "token ids instead, comma-separated")
+          ->delimiter(',')
+          ->excludes(text);
+      s->add_flag("!--no-bos", o.bos, "leave the beginning-of-sequence token out");
+      s->add_flag("--special", o.special, "special tokens in the text count as such");
+    }
+    if (std::string(what) == "logits") {
+      s->add_option("--top", o.top,
+                    "the largest of the last position; 0 = every one of each position")
+          ->capture_default_str();
+      s->add_option("--threads", o.threads, "0 = one per core");
+    }
+    s->callback([&o, &chosen, what] {
+      o.what = what;
+      chosen = [&o] { return command_inspect(o); };
+    });
+  };
+  one("logits", "Logits of a prompt", true);
+  one("tokens", "Token ids and bytes of a text", true);
+  one("tensors", "Names, types, shapes and architecture", false);
+}
+
+void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& chosen) {
+  auto* sub = add(app, "ls", "What exists: tasks, data, models, policies", "moeval ls");
+  sub->add_option("--data", ls.data, "folder of official data");
+  add_format(sub, ls.format);
+  sub->callback([&] { chosen = [&] { return command_ls(ls); }; });
+
+  auto* task = add(app, "task", "Look into a task", "moeval task show mmlu --doc 3");
+  task->require_subcommand(1);
+  sub = add(*task, "show", "The exact bytes of one prompt, and its token ids",
+            "moeval task show mmlu --doc 3");
+  sub->add_option("task", show.task, "task name or file")->required();
+  sub->add_option("--doc", show.doc, "index of the sample")->capture_default_str();
+  sub->add_option("-M,--model", show.model, "whose tokenizer (default: the default model's)");
+  sub->add_option("-f,--num-fewshot", show.num_fewshot, "demonstrations");
+  add_data(sub, show.data, show.allow_unverified);
+  add_format(sub, show.format);
+  sub->callback([&] { chosen = [&] { return command_task_show(show); }; });
+}
+
+void add_machine(CLI::App& app, PullOptions& pull, DoctorOptions& doctor, Command& chosen) {
+  auto* sub = add(app, "pull", "Fetch models and data sets, pinned by sha256 (no name: list)",
+                  "moeval pull smollm2-135m");
+  sub->add_option("name", pull.names, "what to fetch");
+  sub->add_flag("--all", pull.all, "everything");
+  sub->add_flag("--verify", pull.verify, "hash what is there, fetch nothing");
+  add_format(sub, pull.format);
+  sub->callback([&] { chosen = [&] { return command_pull(pull); }; });
+
+  sub = add(app, "doctor", "What this machine can do, and what is missing", "moeval doctor");
+  add_format(sub, doctor.format);
+  sub->callback([&] { chosen = [&] { return command_doctor(doctor); }; });
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // `moeval ... | head` must not lose a run
+  CLI::App app("moeval: did the model spend its compute where it was needed?", "moeval");
+  app.set_version_flag("--version", fmt::format("moeval {} {}", build::kVersion, build::kGitSha));
+  app.require_subcommand(1);
+  app.footer("Start with: moeval doctor, moeval ls\n\n" + exit_code_help());
+  RunOptions run;
+  LeaderboardOptions leaderboard;
+  ExportOptions export_options;
+  VerifyOptions verify;
+  RescoreOptions rescore;
+  InspectOptions inspect;
+  LsOptions ls;
+  TaskShowOptions show;
+  PullOptions pull;
+  DoctorOptions doctor;
+  Command chosen;
+  add_run(app, run, chosen);
+  add_leaderboard(app, leaderboard, chosen);
+  add_store_commands(app, export_options, verify, rescore, chosen);
+  add_tasks(app, ls, show, chosen);
+  add_inspect(app, inspect, chosen);
+  add_machine(app, pull, doctor, chosen);
+  run.spec.argv.assign(argv, argv + argc);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int code = app.exit(e);
+    return code == 0 ? kOk : kUsage;
+  }
+  try {
+    return chosen();
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "moeval: out of memory\n");
+    return kIncomplete;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "moeval: {}\n", e.what());
+    return exit_code_of(e);
+  }
+}
+
+}  // namespace harness

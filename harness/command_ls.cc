@@ -1,0 +1,88 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "datasets/catalog.h"
+#include "harness/asset.h"
+#include "harness/commands.h"
+#include "harness/exit_code.h"
+#include "harness/places.h"
+#include "harness/pull.h"
+#include "harness/text_table.h"
+#include "tasks/task.h"
+
+namespace harness {
+namespace {
+
+using nlohmann::json;
+
+// Where a data set would come from now; hashes are checked when it is loaded.
+std::string data_state(const std::string& name, const std::vector<std::filesystem::path>& roots) {
+  try {
+    const auto data = datasets::load(name, roots);
+    return fmt::format("{} ({} samples)", data.origin, data.samples.size());
+  } catch (const std::exception& e) {
+    return fmt::format("unusable: {}", e.what());
+  }
+}
+
+std::string as(const TextTable& t, Format f) {
+  return f == Format::markdown ? t.markdown() : t.terminal();
+}
+
+}  // namespace
+
+int command_ls(const LsOptions& o) {
+  std::vector<std::filesystem::path> roots;
+  for (const auto& r : data_folders(o.data))
+    if (std::filesystem::is_directory(r)) roots.push_back(r);
+  json j;
+  TextTable tasks_table({{"task"},
+                         {"metric"},
+                         {"shots", Align::right},
+                         {"chance", Align::right},
+                         {"data"},
+                         {"what"}});
+  for (const auto& name : tasks::task_names()) {
+    const auto t = tasks::make_task(name);
+    const auto chance = t->chance();
+    tasks_table.add({name, t->metric(), std::to_string(t->num_fewshot()),
+                     chance ? fmt::format("{:.2f}", *chance) : "n/a", t->dataset(),
+                     t->description()});
+    j["tasks"].push_back({{"name", name},
+                          {"metric", t->metric()},
+                          {"num_fewshot", t->num_fewshot()},
+                          {"chance", chance ? json(*chance) : json()},
+                          {"dataset", t->dataset()},
+                          {"version", t->version()},
+                          {"description", t->description()}});
+  }
+  TextTable data_table({{"data"}, {"found"}, {"licence"}, {"source"}});
+  for (const auto& d : datasets::dataset_infos()) {
+    const auto state = data_state(d.name, roots);
+    data_table.add({d.name, state, d.licence, d.source});
+    j["data"].push_back(
+        {{"name", d.name}, {"found", state}, {"licence", d.licence}, {"source", d.source}});
+  }
+  TextTable models({{"model"}, {"cached"}, {"licence"}, {"what"}});
+  for (const Asset& a : assets()) {
+    if (a.kind != Asset::Kind::model) continue;
+    const bool there = std::filesystem::exists(cache_folder() / a.path);
+    models.add({a.name, there ? "yes" : "no (moeval pull " + a.name + ")", a.licence, a.about});
+    j["models"].push_back({{"name", a.name}, {"cached", there}, {"licence", a.licence}});
+  }
+  TextTable policies({{"policy"}, {"what"}});
+  policies.add({"trained", "the experts that the checkpoint was trained with (dense: one)"});
+  policies.add({"fixed:1", "one expert per token and layer"});
+  j["policies"] = {"trained", "fixed:1"};
+  if (o.format == Format::json) {
+    fmt::print("{}\n", j.dump(2));
+    return kOk;
+  }
+  fmt::print("{}\n{}\n{}\n{}", as(tasks_table, o.format), as(data_table, o.format),
+             as(models, o.format), as(policies, o.format));
+  return kOk;
+}
+
+}  // namespace harness

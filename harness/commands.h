@@ -1,0 +1,101 @@
+// Owns the list of commands: one plain option struct and one function each. A command returns its
+// exit code; errors are exceptions (exit_code.h). Results go to stdout, the rest to stderr.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/run_spec.h"
+
+namespace harness {
+
+enum class Format { table, markdown, json };
+
+struct RunOptions {
+  RunSpec spec;
+  bool dry_run = false;
+  Format format = Format::table;
+};
+int command_run(const RunOptions&);
+
+struct LeaderboardOptions {
+  std::string db = "results/moeval.db";
+  std::vector<std::string> tasks;  // empty = all
+  std::string run;                 // uuid (or its beginning), or "latest"; empty = all
+  bool all_runs = false;           // also superseded runs of the same name
+  bool subjects = false;           // MMLU categories and subjects too
+  Format format = Format::table;
+};
+int command_leaderboard(const LeaderboardOptions&);
+
+struct ExportOptions {
+  std::string db = "results/moeval.db";
+  std::string run = "latest";
+  std::string format = "lm-eval";
+  std::string output = "results/export";
+};
+int command_export(const ExportOptions&);
+
+struct VerifyOptions {
+  std::string db = "results/moeval.db";
+  std::string run;  // empty = all
+  Format format = Format::table;
+};
+int command_verify(const VerifyOptions&);
+
+struct RescoreOptions {
+  std::string db = "results/moeval.db";
+  std::string run = "latest";
+  std::string data;
+  bool allow_unverified = false;
+  int sandbox_tier = 0;
+  Format format = Format::table;
+};
+int command_rescore(const RescoreOptions&);
+
+struct InspectOptions {
+  std::string what;  // logits, tokens, tensors
+  std::string model = "smollm2-135m";
+  std::string text;
+  std::vector<int32_t> ids;  // instead of text
+  bool bos = true;           // as the model was trained, when it asks for one
+  bool special = false;      // special tokens in the text count as such
+  int top = 10;              // logits: the largest of the last position; 0 = all of every position
+  int threads = 0;
+};
+int command_inspect(const InspectOptions&);
+
+struct LsOptions {
+  Format format = Format::table;
+  std::string data;
+};
+int command_ls(const LsOptions&);
+
+struct TaskShowOptions {
+  std::string task;
+  int64_t doc = 0;
+  std::string model;  // for the token ids; empty = the default model if it is there
+  std::string data;
+  std::optional<int> num_fewshot;
+  bool allow_unverified = false;
+  Format format = Format::table;
+};
+int command_task_show(const TaskShowOptions&);
+
+struct PullOptions {
+  std::vector<std::string> names;  // empty = list
+  bool all = false;
+  bool verify = false;  // hash what is there, fetch nothing
+  Format format = Format::table;
+};
+int command_pull(const PullOptions&);
+
+struct DoctorOptions {
+  Format format = Format::table;
+  int sandbox_tier = 0;
+};
+int command_doctor(const DoctorOptions&);
+
+}  // namespace harness

@@ -1,0 +1,78 @@
+// Owns RunPlan: the tasks, samples and attempts of one run, loaded and in order, and what must not
+// change between a run and its resumption.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datasets/sample.h"
+#include "engine/engine.h"
+#include "engine/tokenizer.h"
+#include "harness/environment.h"
+#include "harness/run_spec.h"
+#include "results/records.h"
+#include "tasks/sandbox.h"
+#include "tasks/task.h"
+
+namespace harness {
+
+// A task with its data and the samples chosen from it.
+struct PlannedSuite {
+  std::unique_ptr<tasks::Task> task;
+  std::shared_ptr<const datasets::Dataset> data;
+  std::vector<size_t> chosen;  // into data->samples
+  int repeats = 1;
+};
+
+// Attempts that are asked together because they may share a prefix.
+struct Group {
+  size_t suite = 0;
+  std::string label;              // for progress: "mmlu virology"
+  std::vector<int64_t> ordinals;  // planned attempts
+};
+
+// A loaded model, as the plan needs to know it.
+struct LoadedModel {
+  std::string label;
+  std::string weights_sha256;
+  std::string dtype;
+  std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<engine::Tokenizer> tokenizer;
+};
+
+// Loads what RunSpec::model names. Throws ModelFileError, UsageError.
+LoadedModel load_model(const RunSpec&);
+
+// One attempt: sample `sample` (index into PlannedSuite::chosen) of suite `suite`.
+struct PlannedAttempt {
+  size_t suite = 0, sample = 0;
+  int repeat = 0;
+};
+
+struct RunPlan {
+  std::vector<PlannedSuite> suites;
+  std::vector<PlannedAttempt> attempts;  // by ordinal
+  std::vector<Group> groups;
+
+  const datasets::Sample& sample(const PlannedAttempt& a) const {
+    const auto& s = suites[a.suite];
+    return s.data->samples[s.chosen[a.sample]];
+  }
+  bool runs_code() const;
+  bool has_embedded_data() const;
+};
+
+// Loads tasks and data and chooses samples. Throws TaskError, DataError, UsageError.
+RunPlan make_plan(const RunSpec&);
+
+// The query of one attempt, sampling options applied.
+tasks::Query query_of(const RunPlan&, const RunSpec&, const PlannedAttempt&);
+
+// The plan as the store wants it. sandbox is null when no task runs code.
+results::RunPlan store_plan(const RunSpec&, const RunPlan&, const LoadedModel&, const Environment&,
+                            const tasks::SandboxInfo* sandbox);
+
+}  // namespace harness

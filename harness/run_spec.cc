@@ -1,0 +1,99 @@
+#include "harness/run_spec.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "harness/exit_code.h"
+#include "harness/places.h"
+
+namespace harness {
+namespace {
+
+// Source: Steele, Lea, Flood 2014 (SplitMix64).
+uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ull;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
+uint64_t hash_text(uint64_t seed, const std::string& text) {
+  uint64_t h = mix(seed);
+  for (const char c : text) h = mix(h ^ static_cast<unsigned char>(c));
+  return h;
+}
+
+}  // namespace
+
+const char* scenario_name(Scenario s) { return s == Scenario::offline ? "offline" : "single"; }
+
+std::string RunSpec::name() const {
+  std::string out = fmt::format("{} {} {}", model_label(model), fmt::join(tasks, ","), policy);
+  if (num_fewshot) out += fmt::format(" {}-shot", *num_fewshot);
+  if (limit > 0) out += fmt::format(" limit {}", limit);
+  if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
+  if (num_samples > 1) out += fmt::format(" x{}", num_samples);
+  if (temperature && *temperature > 0) out += fmt::format(" T={}", *temperature);
+  if (scenario == Scenario::single) out += " single";
+  if (data == "embedded") out += " embedded";
+  return out;
+}
+
+void RunSpec::validate() const {
+  const auto refuse = [](const std::string& text) { throw UsageError(text); };
+  if (tasks.empty()) refuse("--tasks: name at least one (moeval ls shows them)");
+  if (num_fewshot && (*num_fewshot < 0 || *num_fewshot > 5))
+    refuse(fmt::format("--num-fewshot {}: want 0 to 5 (MMLU has 5 demonstrations)", *num_fewshot));
+  if (limit < 0) refuse(fmt::format("--limit {}: want a positive count", limit));
+  if (sample < 0) refuse(fmt::format("--sample {}: want a positive count", sample));
+  if (num_samples < 1 || num_samples > 1000)
+    refuse(fmt::format("--num-samples {}: want 1 to 1000", num_samples));
+  if (temperature && (*temperature < 0 || *temperature > 100))
+    refuse(fmt::format("--temperature {}: want 0 (greedy) to 100", *temperature));
+  if (top_p && (*top_p <= 0 || *top_p > 1))
+    refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
+  if (num_samples > 1 && temperature.value_or(0.0) == 0)
+    refuse(
+        fmt::format("--num-samples {} at temperature 0 gives {} equal completions; add "
+                    "--temperature 0.8",
+                    num_samples, num_samples));
+  if (threads < 0 || threads > 1024) refuse(fmt::format("--threads {}: want 1 to 1024", threads));
+  if (streams < 1 || streams > 4096) refuse(fmt::format("--streams {}: want 1 to 4096", streams));
+  if (batch_rows < 16 || batch_rows > 65536)
+    refuse(fmt::format("--batch-rows {}: want 16 to 65536", batch_rows));
+  if (policy != "trained" && policy != "fixed:1")
+    refuse(
+        fmt::format("--policy {}: a dense model has one expert; known: trained, fixed:1", policy));
+  if (new_run && !resume.empty()) refuse("--new-run and --resume exclude each other");
+}
+
+uint64_t attempt_seed(uint64_t run_seed, const std::string& sample_id, int repeat) {
+  // Kept to 63 bits: SQLite integers are signed.
+  return hash_text(mix(run_seed) + static_cast<uint64_t>(repeat), sample_id) >> 1;
+}
+
+std::vector<size_t> select_samples(const std::vector<std::string>& ids,
+                                   const std::vector<std::string>& subsets, int64_t limit,
+                                   int64_t sample, uint64_t seed) {
+  std::vector<size_t> chosen;
+  std::map<std::string, int64_t> taken;
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (limit == 0 || taken[subsets[i]]++ < limit) chosen.push_back(i);
+  if (sample > 0 && static_cast<size_t>(sample) < chosen.size()) {
+    // The n smallest hashes: a sample that does not depend on the order of the data.
+    std::vector<std::pair<uint64_t, size_t>> drawn;
+    for (const size_t i : chosen) drawn.emplace_back(hash_text(seed, ids[i]), i);
+    std::nth_element(drawn.begin(), drawn.begin() + sample, drawn.end());
+    drawn.resize(static_cast<size_t>(sample));
+    chosen.clear();
+    for (const auto& d : drawn) chosen.push_back(d.second);
+    std::sort(chosen.begin(), chosen.end());
+  }
+  return chosen;
+}
+
+}  // namespace harness

@@ -1,0 +1,63 @@
+// Owns RunSpec: everything that the user decided about a run, and the fingerprint that a resumed
+// run must share.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/subject.h"
+
+namespace harness {
+
+struct RunSpec {
+  std::string model = "smollm2-135m";
+  std::vector<std::string> tasks;
+  std::string policy = "trained";
+  std::string data;  // folder, or "embedded"
+  bool allow_unverified = false;
+  std::optional<int> num_fewshot;
+  int64_t limit = 0;   // first N samples of each subset; 0 = all
+  int64_t sample = 0;  // N samples of each task, drawn by `seed`; 0 = all
+  uint64_t seed = 0;
+  int num_samples = 1;  // completions per problem, for pass@k
+  std::optional<double> temperature, top_p;
+  int max_new_tokens = 0;  // 0 = the task's own
+  Scenario scenario = Scenario::offline;
+
+  std::string db = "results/moeval.db";
+  bool new_run = false;
+  std::string resume;  // run uuid
+  bool store_text = true;
+
+  // Do not change a result (invariant 3), so they are no part of the fingerprint.
+  int threads = 0;
+  int streams = 16;
+  int64_t batch_rows = 512;
+  bool reuse_prefix = true;
+  int sandbox_tier = 0;  // 0 = best of 1 and 2
+  int sandbox_slots = 2;
+  std::vector<std::string> argv;
+
+  // What a person would call this run: model, tasks, policy, size. Two runs of one name that are
+  // both unfinished must agree in their fingerprints.
+  std::string name() const;
+
+  // Throws UsageError naming the option and both values.
+  void validate() const;
+};
+
+const char* scenario_name(Scenario);
+
+// Seed of one attempt: a function of run seed, sample id and repeat, never of order or threads.
+uint64_t attempt_seed(uint64_t run_seed, const std::string& sample_id, int repeat);
+
+// Indices of the samples to run, in data order: `limit` per subset, then `sample` of what is left.
+// subsets[i] is the subset of sample i.
+std::vector<size_t> select_samples(const std::vector<std::string>& ids,
+                                   const std::vector<std::string>& subsets, int64_t limit,
+                                   int64_t sample, uint64_t seed);
+
+}  // namespace harness

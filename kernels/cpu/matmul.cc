@@ -1,0 +1,269 @@
+// Two ways through one panel, bitwise alike: few rows decode the weights in registers as they are
+// used; many rows decode a chunk of k once into an fp32 tile that all rows share.
+#include "kernels/matmul.h"
+
+#include <algorithm>
+#include <cassert>
+#include <vector>
+
+#include "kernels/cpu/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/decode-inl.h"
+#include "kernels/cpu/tile-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+inline constexpr int64_t kDirectRows = 4;  // more rows than that share a decoded tile
+inline constexpr int64_t kChunk = 256;     // k per tile: 64 KiB, half of a small second-level cache
+static_assert(kPanelRows % kTileColumns == 0);
+
+struct PanelView {
+  Dtype dtype;
+  const uint8_t* data;
+  int64_t n_in;
+  const uint8_t* block(int64_t k) const {
+    return data + k / block_elements(dtype) * kPanelRows * block_bytes(dtype);
+  }
+};
+
+// c[kRows, 64] = x . panel, kVectors of its vectors at a time.
+template <template <int> class Decode, int kRows, int kVectors>
+HWY_INLINE void direct_rows(const PanelView& p, const float* HWY_RESTRICT x, int64_t x_stride,
+                            float* HWY_RESTRICT c) {
+  using Decoder = Decode<kVectors>;
+  const FloatTag d;
+  const int64_t step = kPanelRows * block_bytes(p.dtype);
+  for (int64_t lane = 0; lane < kPanelRows; lane += kVectors * kFloatLanes) {
+    FloatVec acc[kRows][kVectors];
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
+    }
+    const uint8_t* block = p.data;
+    for (int64_t k0 = 0; k0 < p.n_in; k0 += Decoder::kBlock, block += step) {
+      Decoder decoder;
+      decoder.load_block(block, lane);
+      for (int g = 0; g < Decoder::kBlock / Decoder::kGroup; ++g) {
+        decoder.load_group(g);
+        for (int i = 0; i < Decoder::kGroup; ++i) {
+          FloatVec value[kRows];
+          const int64_t k = k0 + g * Decoder::kGroup + i;
+          for (int r = 0; r < kRows; ++r) value[r] = hn::Set(d, x[r * x_stride + k]);
+          for (int v = 0; v < kVectors; ++v) {
+            const FloatVec weight = decoder.next(v);
+            for (int r = 0; r < kRows; ++r) acc[r][v] = hn::MulAdd(value[r], weight, acc[r][v]);
+          }
+        }
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        hn::StoreU(acc[r][v], d, c + r * kPanelRows + lane + v * kFloatLanes);
+      }
+    }
+  }
+}
+
+template <template <int> class Decode>
+HWY_NOINLINE void direct(const PanelView& p, const float* x, int64_t x_stride, int64_t rows,
+                         float* c) {
+  // With 16 registers two or four vectors at a time, with 32 the whole panel.
+  constexpr int kOneRow = 4, kMoreRows = kTileVectors;
+  switch (rows) {
+    case 1:
+      return direct_rows<Decode, 1, kOneRow>(p, x, x_stride, c);
+    case 2:
+      return direct_rows<Decode, 2, kMoreRows>(p, x, x_stride, c);
+    case 3:
+      return direct_rows<Decode, 3, kMoreRows>(p, x, x_stride, c);
+    case 4:
+      return direct_rows<Decode, 4, kMoreRows>(p, x, x_stride, c);
+    default:
+      assert(false);
+  }
+}
+
+// Decodes k = k0..k0+n_k of the panel to tile[strip][k][kTileColumns].
+template <template <int> class Decode>
+HWY_NOINLINE void decode_tile(const PanelView& p, int64_t k0, int64_t n_k,
+                              float* HWY_RESTRICT tile) {
+  using Decoder = Decode<kTileVectors>;
+  const FloatTag d;
+  const int64_t step = kPanelRows * block_bytes(p.dtype);
+  for (int64_t lane = 0; lane < kPanelRows; lane += kTileColumns) {
+    float* out = tile + lane * kChunk;
+    const uint8_t* block = p.block(k0);
+    for (int64_t k = 0; k < n_k; k += Decoder::kBlock, block += step) {
+      Decoder decoder;
+      decoder.load_block(block, lane);
+      for (int g = 0; g < Decoder::kBlock / Decoder::kGroup; ++g) {
+        decoder.load_group(g);
+        for (int i = 0; i < Decoder::kGroup; ++i, out += kTileColumns) {
+          for (int v = 0; v < kTileVectors; ++v) {
+            hn::StoreU(decoder.next(v), d, out + v * kFloatLanes);
+          }
+        }
+      }
+    }
+  }
+}
+
+// As decode_tile, by way of dequantise_row, for the types whose blocks are not interleaved.
+HWY_NOINLINE void transpose_tile(const PanelView& p, int64_t k0, int64_t n_k, float* tile) {
+  float row[kChunk];
+  for (int64_t lane = 0; lane < kPanelRows; ++lane) {
+    dequantise_row(p.dtype, p.block(k0) + lane * block_bytes(p.dtype), row, n_k);
+    float* out = tile + lane / kTileColumns * kTileColumns * kChunk + lane % kTileColumns;
+    for (int64_t k = 0; k < n_k; ++k) out[k * kTileColumns] = row[k];
+  }
+}
+
+void fill_tile(const PanelView& p, int64_t k0, int64_t n_k, float* tile) {
+  switch (p.dtype) {
+    case Dtype::f32:
+      return decode_tile<DecodeF32>(p, k0, n_k, tile);
+    case Dtype::f16:
+      return decode_tile<DecodeF16>(p, k0, n_k, tile);
+    case Dtype::bf16:
+      return decode_tile<DecodeBf16>(p, k0, n_k, tile);
+    case Dtype::q8_0:
+      return decode_tile<DecodeQ8>(p, k0, n_k, tile);
+    case Dtype::q4_0:
+      return decode_tile<DecodeQ4_0>(p, k0, n_k, tile);
+    case Dtype::q4_1:
+      return decode_tile<DecodeQ4_1>(p, k0, n_k, tile);
+    case Dtype::q5_0:
+      return decode_tile<DecodeQ5_0>(p, k0, n_k, tile);
+    case Dtype::q5_1:
+      return decode_tile<DecodeQ5_1>(p, k0, n_k, tile);
+    case Dtype::q4_k:
+    case Dtype::q5_k:
+    case Dtype::q6_k:
+      return transpose_tile(p, k0, n_k, tile);
+  }
+}
+
+void tiled(const PanelView& p, const float* x, int64_t x_stride, int64_t rows, float* c) {
+  HWY_ALIGN float tile[kChunk * kPanelRows];
+  for (int64_t k0 = 0; k0 < p.n_in; k0 += kChunk) {
+    const int64_t n_k = std::min(kChunk, p.n_in - k0);
+    fill_tile(p, k0, n_k, tile);
+    for (int64_t lane = 0; lane < kPanelRows; lane += kTileColumns) {
+      strip_product<kTileVectors, false>(x + k0, x_stride, rows, tile + lane * kChunk, kTileColumns,
+                                         kTileColumns, n_k, k0 > 0, c + lane, kPanelRows);
+    }
+  }
+}
+
+// c[rows, 64] = x[rows, n_in] . panel
+void panel_product(Dtype dtype, const std::byte* panel, int64_t n_in, const float* x,
+                   int64_t x_stride, int64_t rows, float* c) {
+  const PanelView p{dtype, reinterpret_cast<const uint8_t*>(panel), n_in};
+  if (n_in == 0) {
+    std::fill_n(c, rows * kPanelRows, 0.0f);
+    return;
+  }
+  if (rows > kDirectRows) return tiled(p, x, x_stride, rows, c);
+  switch (dtype) {
+    case Dtype::f32:
+      return direct<DecodeF32>(p, x, x_stride, rows, c);
+    case Dtype::f16:
+      return direct<DecodeF16>(p, x, x_stride, rows, c);
+    case Dtype::bf16:
+      return direct<DecodeBf16>(p, x, x_stride, rows, c);
+    case Dtype::q8_0:
+      return direct<DecodeQ8>(p, x, x_stride, rows, c);
+    case Dtype::q4_0:
+      return direct<DecodeQ4_0>(p, x, x_stride, rows, c);
+    case Dtype::q4_1:
+      return direct<DecodeQ4_1>(p, x, x_stride, rows, c);
+    case Dtype::q5_0:
+      return direct<DecodeQ5_0>(p, x, x_stride, rows, c);
+    case Dtype::q5_1:
+      return direct<DecodeQ5_1>(p, x, x_stride, rows, c);
+    case Dtype::q4_k:
+    case Dtype::q5_k:
+    case Dtype::q6_k:
+      return tiled(p, x, x_stride, rows, c);
+  }
+}
+
+// y[rows, columns] = x . w, w [n_in, columns] fp32.
+void dense_product(const float* x, int64_t x_stride, int64_t rows, const float* w, int64_t columns,
+                   int64_t n_in, float* y, int64_t y_stride) {
+  tile_product(x, x_stride, rows, w, columns, columns, n_in, false, y, y_stride);
+}
+
+}  // namespace kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kernels {
+
+HWY_EXPORT(panel_product);
+HWY_EXPORT(dense_product);
+
+// Rows of one task: their activations stay in the second-level cache while panels pass by.
+static constexpr int64_t kTaskRows = 120;
+static constexpr int64_t kColumnsAtOnce = 16;
+
+Cost matmul_cost(int64_t m, int64_t n_out, int64_t n_in, Dtype dtype) {
+  return {2 * static_cast<uint64_t>(m) * static_cast<uint64_t>(n_out) * static_cast<uint64_t>(n_in),
+          static_cast<uint64_t>(n_out) * static_cast<uint64_t>(row_bytes(dtype, n_in))};
+}
+
+void matmul(const float* x, int64_t x_stride, int64_t m, const PackedMatrix& w, const float* bias,
+            float* y, int64_t y_stride, ThreadPool& pool) {
+  if (m == 0 || w.empty()) return;
+  pool.launched(OpKind::matmul) += matmul_cost(m, w.n_out(), w.n_in(), w.dtype());
+  const int64_t row_blocks = (m + kTaskRows - 1) / kTaskRows;
+  pool.parallel_for(row_blocks * w.n_panels(), [&](int64_t task, int) {
+    const int64_t panel = task % w.n_panels(), row0 = task / w.n_panels() * kTaskRows;
+    const int64_t rows = std::min(kTaskRows, m - row0);
+    alignas(64) float c[kTaskRows * kPanelRows];
+    HWY_DYNAMIC_DISPATCH(panel_product)
+    (w.dtype(), w.panel(panel), w.n_in(), x + row0 * x_stride, x_stride, rows, c);
+    const int64_t column0 = panel * kPanelRows;
+    const int64_t columns = std::min(kPanelRows, w.n_out() - column0);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* from = c + r * kPanelRows;
+      float* to = y + (row0 + r) * y_stride + column0;
+      if (bias) {
+        for (int64_t j = 0; j < columns; ++j) to[j] = from[j] + bias[column0 + j];
+      } else {
+        std::copy_n(from, columns, to);
+      }
+    }
+  });
+}
+
+void matmul_columns(const float* x, int64_t x_stride, int64_t m, const PackedMatrix& w,
+                    const int32_t* ids, int64_t n_ids, float* y, int64_t y_stride,
+                    ThreadPool& pool) {
+  if (m == 0 || n_ids == 0) return;
+  pool.launched(OpKind::matmul) += matmul_cost(m, n_ids, w.n_in(), w.dtype());
+  const int64_t n_in = w.n_in();
+  pool.parallel_for((n_ids + kColumnsAtOnce - 1) / kColumnsAtOnce, [&](int64_t task, int) {
+    const int64_t j0 = task * kColumnsAtOnce;
+    const int64_t columns = std::min(kColumnsAtOnce, n_ids - j0);
+    std::vector<float> row(static_cast<size_t>(n_in)), tile(static_cast<size_t>(n_in * columns));
+    for (int64_t j = 0; j < columns; ++j) {
+      assert(ids[j0 + j] >= 0 && ids[j0 + j] < w.n_out());
+      w.row(ids[j0 + j], row.data());
+      for (int64_t k = 0; k < n_in; ++k) {
+        tile[static_cast<size_t>(k * columns + j)] = row[static_cast<size_t>(k)];
+      }
+    }
+    HWY_DYNAMIC_DISPATCH(dense_product)
+    (x, x_stride, m, tile.data(), columns, n_in, y + j0, y_stride);
+  });
+}
+
+}  // namespace kernels
+#endif

@@ -1,0 +1,108 @@
+#include "kernels/packed_layout.h"
+
+#include <cassert>
+#include <cstring>
+
+namespace kernels {
+namespace {
+
+// One table of moves serves both directions: `move(stored, packed, bytes)` copies the one way or
+// the other, and the nibbles are handled beside it.
+struct ToPanel {
+  uint8_t* block;
+  std::byte* panel;
+  void bytes(int64_t in_block, int64_t in_panel, int64_t n) const {
+    std::memcpy(panel + in_panel, block + in_block, static_cast<size_t>(n));
+  }
+};
+
+struct ToBlock {
+  uint8_t* block;
+  std::byte* panel;
+  void bytes(int64_t in_block, int64_t in_panel, int64_t n) const {
+    std::memcpy(block + in_block, panel + in_panel, static_cast<size_t>(n));
+  }
+};
+
+// Stored: byte j holds k = j (low) and k = j + 16 (high). Packed: byte j of the 16 holds k = 2j and
+// k = 2j + 1, spread over four u32 of 4 bytes, little-endian.
+uint8_t nibble(const uint8_t* q, int k) { return k < 16 ? q[k] & 15 : q[k - 16] >> 4; }
+
+std::byte* quant_byte(std::byte* quants, int64_t lane, int j) {
+  return quants + (j / 4 * kPanelRows + lane) * 4 + j % 4;
+}
+
+void move_nibbles(const ToPanel& m, int64_t in_block, int64_t in_panel, int64_t lane) {
+  const uint8_t* q = m.block + in_block;
+  for (int j = 0; j < 16; ++j) {
+    *quant_byte(m.panel + in_panel, lane, j) =
+        static_cast<std::byte>(nibble(q, 2 * j) | nibble(q, 2 * j + 1) << 4);
+  }
+}
+
+void move_nibbles(const ToBlock& m, int64_t in_block, int64_t in_panel, int64_t lane) {
+  uint8_t* q = m.block + in_block;
+  std::memset(q, 0, 16);
+  for (int j = 0; j < 16; ++j) {
+    const auto byte = static_cast<uint8_t>(*quant_byte(m.panel + in_panel, lane, j));
+    for (int k = 2 * j; k <= 2 * j + 1; ++k) {
+      const int value = k % 2 ? byte >> 4 : byte & 15;
+      q[k % 16] = static_cast<uint8_t>(q[k % 16] | value << (k < 16 ? 0 : 4));
+    }
+  }
+}
+
+template <class Move>
+void move_nibble_block(const Move& m, bool has_min, bool has_high, int64_t lane) {
+  const NibbleLayout at = nibble_layout(has_min, has_high);
+  int64_t in_block = 2;
+  m.bytes(0, 2 * lane, 2);
+  if (has_min) {
+    m.bytes(2, at.min + 2 * lane, 2);
+    in_block += 2;
+  }
+  if (has_high) {
+    m.bytes(in_block, at.high + 4 * lane, 4);
+    in_block += 4;
+  }
+  move_nibbles(m, in_block, at.quants, lane);
+}
+
+template <class Move>
+void move_block(Dtype type, const Move& m, int64_t lane) {
+  switch (type) {
+    case Dtype::f32:
+    case Dtype::f16:
+    case Dtype::bf16:
+    case Dtype::q4_k:
+    case Dtype::q5_k:
+    case Dtype::q6_k:
+      return m.bytes(0, lane * block_bytes(type), block_bytes(type));
+    case Dtype::q8_0:
+      m.bytes(0, 2 * lane, 2);
+      for (int k = 0; k < 32; ++k) m.bytes(2 + k, (2 + k) * kPanelRows + lane, 1);
+      return;
+    case Dtype::q4_0:
+      return move_nibble_block(m, false, false, lane);
+    case Dtype::q4_1:
+      return move_nibble_block(m, true, false, lane);
+    case Dtype::q5_0:
+      return move_nibble_block(m, false, true, lane);
+    case Dtype::q5_1:
+      return move_nibble_block(m, true, true, lane);
+  }
+}
+
+}  // namespace
+
+void pack_block(Dtype type, const uint8_t* block, int64_t lane, std::byte* panel_block) {
+  assert(lane >= 0 && lane < kPanelRows);
+  move_block(type, ToPanel{const_cast<uint8_t*>(block), panel_block}, lane);
+}
+
+void unpack_block(Dtype type, const std::byte* panel_block, int64_t lane, uint8_t* block) {
+  assert(lane >= 0 && lane < kPanelRows);
+  move_block(type, ToBlock{block, const_cast<std::byte*>(panel_block)}, lane);
+}
+
+}  // namespace kernels

@@ -1,0 +1,34 @@
+// Owns where the bits of a stored block lie in a panel. A panel is, for each block of k in turn,
+// the blocks of kPanelRows rows interleaved in kPanelRows * block_bytes bytes:
+//   f32, f16, bf16    value[64]
+//   q8_0              d[64] f16, then for each of 32 k: q[64] int8
+//   q4_0, q4_1        d[64] f16, (m[64] f16), then for each 8 k: u32[64], nibble i is k = i
+//   q5_0, q5_1        as above with u32[64] before the nibbles, bit k is the fifth bit of k
+//   q4_k, q5_k, q6_k  the 64 blocks one after another, unchanged
+// Packing moves bits only, so it can be undone exactly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/dtype.h"
+
+namespace kernels {
+
+inline constexpr int64_t kPanelRows = 64;  // output rows interleaved in one panel
+
+// Offsets in bytes of the parts of one interleaved block of a type with 4 or 5 bits.
+struct NibbleLayout {
+  int64_t min = -1, high = -1, quants = 0;
+};
+constexpr NibbleLayout nibble_layout(bool has_min, bool has_high) {
+  const int64_t scales = (has_min ? 2 : 1) * 2 * kPanelRows;
+  return {has_min ? 2 * kPanelRows : -1, has_high ? scales : -1,
+          scales + (has_high ? 4 * kPanelRows : 0)};
+}
+
+// Moves one stored block into lane `lane` of the interleaved block at `panel_block`, and back.
+void pack_block(Dtype, const uint8_t* block, int64_t lane, std::byte* panel_block);
+void unpack_block(Dtype, const std::byte* panel_block, int64_t lane, uint8_t* block);
+
+}  // namespace kernels

@@ -1,0 +1,91 @@
+// Damaged files: every reader either reads them or throws DataError with one line; nothing else.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <random>
+#include <string>
+
+#include "datasets/data_error.h"
+#include "datasets/embedded.h"
+#include "datasets/humaneval_reader.h"
+#include "datasets/mmlu_reader.h"
+#include "tests/datasets/gzip.h"
+
+namespace datasets {
+namespace {
+
+std::string embedded(std::string_view path) {
+  for (const EmbeddedFile& f : embedded_files())
+    if (f.path == path) return std::string(f.bytes);
+  throw std::out_of_range(std::string(path));
+}
+
+// One to four changes: a byte overwritten by one that matters to the format, a cut, a doubled part.
+std::string damage(std::string bytes, std::mt19937& random) {
+  static constexpr char kBytes[] = "\"\\,\n\r{}[]:0-eu\0\x1f\x8b\x80\xC3\xED\xFF";
+  const int n = 1 + static_cast<int>(random() % 4);
+  for (int i = 0; i < n && !bytes.empty(); ++i) {
+    const size_t at = random() % bytes.size();
+    const size_t length = 1 + random() % 20;
+    switch (random() % 4) {
+      case 0:
+        bytes[at] = kBytes[random() % (sizeof kBytes - 1)];
+        break;
+      case 1:
+        bytes.erase(at, length);
+        break;
+      case 2:
+        bytes.insert(at, bytes.substr(random() % bytes.size(), length));
+        break;
+      default:
+        bytes.insert(at, 1, kBytes[random() % (sizeof kBytes - 1)]);
+    }
+  }
+  return bytes;
+}
+
+void expect_data_errors_only(const std::string& good, int rounds,
+                             const std::function<void(const std::string&)>& read) {
+  ASSERT_NO_THROW(read(good));
+  std::mt19937 random(20240917);
+  int refused = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const std::string bad = damage(good, random);
+    try {
+      read(bad);
+    } catch (const DataError& e) {
+      ++refused;
+      const std::string_view message = e.what();
+      ASSERT_TRUE(message.starts_with("f")) << message;
+      ASSERT_EQ(message.find('\n'), std::string_view::npos) << message;
+    } catch (const std::exception& e) {
+      FAIL() << "round " << i << ": " << e.what();
+    }
+  }
+  // Most damage is found; damage inside a text cannot be.
+  EXPECT_GT(refused, rounds / 10);
+}
+
+TEST(DamagedInput, MmluCsvIsReadOrRefused) {
+  const std::string good = embedded("embedded/mmlu/test/computer_security_test.csv");
+  expect_data_errors_only(good, 3000, [](const std::string& bytes) {
+    parse_mmlu_csv(bytes, "f", "mmlu", "computer_security", "test");
+  });
+}
+
+TEST(DamagedInput, HumanEvalJsonlIsReadOrRefused) {
+  const std::string all = embedded("embedded/humaneval/HumanEval.jsonl");
+  const std::string good = all.substr(0, all.find('\n', 3000) + 1);
+  expect_data_errors_only(good, 3000,
+                          [](const std::string& bytes) { parse_humaneval(bytes, "f"); });
+}
+
+TEST(DamagedInput, GzipIsReadOrRefused) {
+  const std::string good = gzip(embedded("embedded/humaneval/HumanEval.jsonl"));
+  expect_data_errors_only(good, 1000,
+                          [](const std::string& bytes) { parse_humaneval(bytes, "f"); });
+}
+
+}  // namespace
+}  // namespace datasets
