@@ -23,7 +23,7 @@ TEST(NearestRank, IsTheCeilingOfPTimesN) {
 }
 
 TEST(QuantileRanks, EqualSciPysBinomialTails) {
-  for (const json& g : read_golden("statistics.json")["ranks"]) {
+  for (const json& g : read_golden("statistics.json", "ranks")) {
     const RankInterval ranks = quantile_ranks(g["n"], g["p"]);
     const auto expect = [&](const char* side, std::optional<int64_t> got) {
       EXPECT_EQ(got.has_value(), !g[side].is_null()) << g << side;
@@ -95,7 +95,7 @@ TEST(QuantileClaim, NeedsTheNumbersOfEarlyStopping) {
   EXPECT_TRUE(supports_quantile_claim(459, 0, 0.99));
   EXPECT_FALSE(supports_quantile_claim(458, 0, 0.99));
   EXPECT_FALSE(supports_quantile_claim(0, 0, 0.99));
-  for (const json& g : read_golden("statistics.json")["claims"])
+  for (const json& g : read_golden("statistics.json", "claims"))
     EXPECT_EQ(claim_samples_needed(g["n_over"], g["p"]), g["n"].get<int64_t>()) << g;
 }
 

@@ -44,7 +44,7 @@ datasets::Sample code_sample(const json& row) {
 }
 
 datasets::Dataset made_up_mmlu() {
-  const json rows = read_golden("rows.json")["mmlu"];
+  const json rows = read_golden("rows.json", "mmlu");
   datasets::Dataset d;
   d.name = "made_up";
   for (const auto& row : rows["test"]) d.samples.push_back(mmlu_sample(row, rows["subset"]));
@@ -59,7 +59,7 @@ class MadeUpMmlu : public testing::TestWithParam<std::string> {};
 TEST_P(MadeUpMmlu, PromptAndOptionsEqualThePublishedProtocol) {
   const auto task = make_variant(GetParam());
   const datasets::Dataset data = made_up_mmlu();
-  const json want = read_golden("prompts.json")[GetParam()];
+  const json want = read_golden("prompts.json", GetParam());
   ASSERT_EQ(want.size(), data.samples.size());
   for (size_t i = 0; i < data.samples.size(); ++i) {
     const Query q = task->query(data.samples[i], data);
@@ -134,8 +134,8 @@ TEST(MmluQuery, TooFewDemonstrationsAreAnErrorThatNamesBothNumbers) {
 }
 
 TEST(HumanEvalQuery, IsThePromptItselfWithTheReferenceStops) {
-  const json rows = read_golden("rows.json")["humaneval"];
-  const json want = read_golden("prompts.json")["humaneval"];
+  const json rows = read_golden("rows.json", "humaneval");
+  const json want = read_golden("prompts.json", "humaneval");
   for (const char* name : {"humaneval", "humaneval_plus"}) {
     const auto task = make_task(name);
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -153,8 +153,8 @@ TEST(HumanEvalQuery, IsThePromptItselfWithTheReferenceStops) {
 }
 
 TEST(HumanEvalInstructQuery, AsksAsUserAndOpensTheAssistantsTurn) {
-  const json rows = read_golden("rows.json")["humaneval"];
-  const json want = read_golden("prompts.json")["humaneval_instruct"];
+  const json rows = read_golden("rows.json", "humaneval");
+  const json want = read_golden("prompts.json", "humaneval_instruct");
   const auto task = make_task("humaneval_instruct");
   EXPECT_TRUE(task->is_chat());
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -173,7 +173,7 @@ TEST(HumanEvalInstructQuery, AsksAsUserAndOpensTheAssistantsTurn) {
 TEST(OfficialData, EveryPromptAndOptionEqualsTheIndependentImplementations) {
   const auto roots = datasets::default_search_roots();
   if (roots.empty()) GTEST_SKIP() << "MOEVAL_DATA is not set: no official data";
-  const json sums = read_golden("real_prompts.json");
+  const json sums = read_golden("real_prompts.json", "tasks");
   std::map<std::string, datasets::Dataset> loaded;
   for (const auto& [variant, want] : sums.items()) {
     const auto task = make_variant(variant);

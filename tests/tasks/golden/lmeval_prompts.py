@@ -87,7 +87,7 @@ def check(name, same):
 
 def main(data):
     made = json.loads((ours.HERE / "prompts.json").read_text())
-    sums = json.loads((ours.HERE / "real_prompts.json").read_text())
+    sums = json.loads((ours.HERE / "real_prompts.json").read_text())["tasks"]
     rows = json.loads((ours.HERE / "rows.json").read_text())["mmlu"]
     fine = True
     for name, (folder, template, shots) in VARIANTS.items():

@@ -148,4 +148,4 @@ def write(name, value):
 if __name__ == "__main__":
     write("prompts.json", made_up())
     if len(sys.argv) > 1:
-        write("real_prompts.json", real(pathlib.Path(sys.argv[1])))
+        write("real_prompts.json", {"tasks": real(pathlib.Path(sys.argv[1]))})
