@@ -38,9 +38,11 @@ struct ModelConfig {
   int64_t max_tokens = 0;  // trained context length
   float norm_eps = 1e-5f;
   bool qkv_bias = false;
-  bool qk_norm = false;        // RMSNorm over d_head on every q and k head, before rope (qwen3)
-  bool tied_head = false;      // the head is the embedding matrix
-  int64_t sliding_window = 0;  // 0 = full attention; others are refused with a clear message
+  bool qk_norm = false;    // RMSNorm over d_head on every q and k head, before rope (qwen3)
+  bool tied_head = false;  // the head is the embedding matrix
+  // Positions that a token attends to, itself included; 0 = all. max_tokens is capped at it when
+  // the file is read, so that attention is full within max_tokens.
+  int64_t sliding_window = 0;
   RopeConfig rope;
   MoeConfig moe;
 

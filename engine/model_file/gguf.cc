@@ -50,6 +50,12 @@ void GgufFile::fail_absent(std::string_view key) const {
   throw ModelFileError(fmt::format("{}: key '{}' is missing", name(), key));
 }
 
+std::optional<uint16_t> GgufFile::find_u16(std::string_view key) const {
+  const Value* v = find_typed(key, GgufType::u16);
+  if (v == nullptr) return std::nullopt;
+  return static_cast<uint16_t>(v->bits);
+}
+
 std::optional<uint32_t> GgufFile::find_u32(std::string_view key) const {
   const Value* v = find_typed(key, GgufType::u32);
   if (v == nullptr) return std::nullopt;

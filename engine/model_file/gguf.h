@@ -73,6 +73,7 @@ class GgufFile {
   uint32_t version() const { return version_; }
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  std::optional<uint16_t> find_u16(std::string_view key) const;
   std::optional<uint32_t> find_u32(std::string_view key) const;
   std::optional<float> find_f32(std::string_view key) const;
   std::optional<bool> find_bool(std::string_view key) const;
