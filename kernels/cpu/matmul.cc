@@ -20,8 +20,10 @@ namespace kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr int64_t kDirectRows = 4;  // more rows than that share a decoded tile
-inline constexpr int64_t kChunk = 256;     // k per tile: 64 KiB, half of a small second-level cache
+// More rows than that share a decoded tile. Decoding for three or four rows at once takes more than
+// 16 registers.
+inline constexpr int64_t kDirectRows = HWY_TARGET == HWY_AVX3 ? 4 : 2;
+inline constexpr int64_t kChunk = 256;  // k per tile: 64 KiB, half of a small second-level cache
 static_assert(kPanelRows % kTileColumns == 0);
 
 struct PanelView {
