@@ -256,7 +256,7 @@ class Decoder:
         self.items += 1
         if self.items > 2 * MAX_ITEMS:
             raise CodecError("a value has more than %d items" % MAX_ITEMS)
-        if self.items & 255 == 0 and _process_time() > self.deadline:
+        if self.items & 63 == 0 and _process_time() > self.deadline:
             raise CodecError("a reply takes too long to rebuild")
         if self.at >= len(self.data):
             raise CodecError("a message ends early")
@@ -293,6 +293,26 @@ class Decoder:
         for i, x in others:
             values[i] = x
         return values
+
+    def get_set(self, depth):
+        # One by one, so that the deadline also stops items that all hash alike.
+        result = set()
+        for _ in range(self.count()):
+            result.add(self.get(depth + 1))
+        return result
+
+    def get_keys(self, depth):
+        result = {}
+        for _ in range(self.count()):
+            result[self.get(depth + 1)] = None
+        return result.keys()
+
+    def get_items(self, depth):
+        result = {}
+        for _ in range(self.count()):
+            key, value = self.get(depth + 1)
+            result[key] = value
+        return result.items()
 
     def get_dict(self, depth):
         result = {}
@@ -333,12 +353,12 @@ _GETTERS = {
     ord("A"): lambda d, depth: d.get_array("d", depth),
     ord("l"): lambda d, depth: d.several(depth),
     ord("t"): lambda d, depth: tuple(d.several(depth)),
-    ord("S"): lambda d, depth: set(d.several(depth)),
-    ord("Z"): lambda d, depth: frozenset(d.several(depth)),
+    ord("S"): Decoder.get_set,
+    ord("Z"): lambda d, depth: frozenset(d.get_set(depth)),
     ord("d"): Decoder.get_dict,
     ord("r"): Decoder.get_range,
-    ord("k"): lambda d, depth: dict.fromkeys(d.several(depth)).keys(),
-    ord("m"): lambda d, depth: dict(d.several(depth)).items(),
+    ord("k"): Decoder.get_keys,
+    ord("m"): Decoder.get_items,
     ord("I"): lambda d, depth: iter(d.several(depth)),
     ord("q"): Decoder.get_fraction,
     ord("D"): Decoder.get_decimal,

@@ -149,6 +149,8 @@ class Confined {
       header.msg_controllen = sizeof control;
       const ssize_t n = recvmsg(s_.status.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
       if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      // It died with our go-ahead unread; its last words are still queued behind this error.
+      if (n < 0 && errno == ECONNRESET) continue;
       if (n != sizeof message) {
         s_.status.reset();
         return;

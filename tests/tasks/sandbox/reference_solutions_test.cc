@@ -1,4 +1,4 @@
-// Official solutions must pass: HumanEval's 164, and those of HumanEval+ that fit into seconds.
+// Official solutions must pass: HumanEval's 164, and the extremes of HumanEval+ too.
 #include <gtest/gtest.h>
 #include <zlib.h>
 
@@ -62,14 +62,14 @@ TEST_F(ReferenceTest, EveryHumanEvalSolutionPasses) {
               1e3 * wall_s[82], 1e3 * wall_s[163], 1e3 * cpu_s[82], 1e3 * cpu_s[163]);
 }
 
-TEST_F(ReferenceTest, AFifthOfHumanEvalPlusSolutionsPass) {
+TEST_F(ReferenceTest, HumanEvalPlusSolutionsWithTheLargestValuesPass) {
   const char* data = std::getenv("MOEVAL_DATA");
   if (data == nullptr) GTEST_SKIP() << "MOEVAL_DATA is not set";
   const auto lines = read_gzip_lines(std::filesystem::path(data) /
                                      "humaneval-plus/HumanEvalPlus-OriginFmt.jsonl.gz");
   if (lines.empty()) GTEST_SKIP() << "no humaneval-plus under MOEVAL_DATA";
   ASSERT_EQ(lines.size(), 164u);
-  for (size_t i = 0; i < lines.size(); i += 5) {
+  for (size_t i : {4, 32, 83, 100, 130}) {
     const SandboxReport r = judge(problem_of(lines[i]), 30);
     EXPECT_EQ(r.verdict, Verdict::passed) << lines[i].at("task_id") << " " << r.detail;
   }
