@@ -84,6 +84,14 @@ TEST(CodeScore, CpuLimitIsThreeSecondsTimesTheMachineFactor) {
   EXPECT_DOUBLE_EQ(fast.limits_.cpu_s, 3.0);
 }
 
+// With 3 seconds the reference solution of HumanEval/139 is stopped: 80 times as many tests.
+TEST(CodeScore, HumanEvalPlusGrantsTwentySeconds) {
+  PlantedSandbox sandbox(Verdict::passed);
+  make_task("humaneval_plus")->score(sample(), answer(""), &sandbox);
+  EXPECT_DOUBLE_EQ(sandbox.limits_.cpu_s, 20);
+  EXPECT_DOUBLE_EQ(sandbox.limits_.wall_s, 200);
+}
+
 TEST(CodeScore, OnlyPassedIsRightAndInfrastructureIsNoVerdictOnTheAnswer) {
   for (const Verdict v :
        {Verdict::passed, Verdict::wrong, Verdict::error, Verdict::timeout_cpu,
