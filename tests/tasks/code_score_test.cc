@@ -35,10 +35,10 @@ class PlantedSandbox final : public Sandbox {
 datasets::Sample sample() {
   datasets::Sample s;
   s.id = "Made/0";
-  s.input = "def f(x):\n    \"\"\"Twice x.\"\"\"\n";
+  s.input = "def twice(x):\n    \"\"\"Twice x.\"\"\"\n";
   s.reference = "    return 2 * x\n";
   s.test = "def check(candidate):\n    assert candidate(1) == 2\n";
-  s.entry_point = "f";
+  s.entry_point = "twice";
   return s;
 }
 
@@ -62,7 +62,7 @@ TEST(CodeScore, JudgesPromptPlusCompletionCutAtTheFirstStop) {
   EXPECT_EQ(sandbox.problem_.prompt, sample().input);
   EXPECT_EQ(sandbox.problem_.completion, "    return 2 * x\n");
   EXPECT_EQ(sandbox.problem_.test, sample().test);
-  EXPECT_EQ(sandbox.problem_.entry_point, "f");
+  EXPECT_EQ(sandbox.problem_.entry_point, "twice");
 }
 
 TEST(CodeScore, InstructCutsAtTheFirstFence) {
