@@ -69,7 +69,7 @@ TEST_F(ReferenceTest, HumanEvalPlusSolutionsWithTheLargestValuesPass) {
                                      "humaneval-plus/HumanEvalPlus-OriginFmt.jsonl.gz");
   if (lines.empty()) GTEST_SKIP() << "no humaneval-plus under MOEVAL_DATA";
   ASSERT_EQ(lines.size(), 164u);
-  for (size_t i : {4, 32, 83, 100, 130}) {
+  for (size_t i : {4, 38, 83, 100, 130}) {
     const SandboxReport r = judge(problem_of(lines[i]), 30);
     EXPECT_EQ(r.verdict, Verdict::passed) << lines[i].at("task_id") << " " << r.detail;
   }
