@@ -27,6 +27,11 @@ class Check {
           fmt::format("{}: {} {} does not divide {} {}", file_, field, value, whole, of));
     }
   }
+  void even(const char* field, int64_t value) const {
+    if (value % 2 != 0) {
+      throw ModelFileError(fmt::format("{}: {} is {}, want an even number", file_, field, value));
+    }
+  }
   // NaN fails.
   void between(const char* field, float value, float above, float below) const {
     if (!(value > above && value < below)) {
@@ -42,7 +47,7 @@ class Check {
 void validate_rope(const RopeConfig& r, int64_t d_head, const Check& check) {
   check.between("rope.theta", r.theta, 0.0f, 1e15f);
   check.range("rope.d_rot", r.d_rot, 2, d_head);
-  check.divides("2", 2, "rope.d_rot", r.d_rot);
+  check.even("rope.d_rot", r.d_rot);
   check.between("rope.factor", r.factor, 0.0f, 1e6f);
   if (r.scaling == RopeScaling::llama3) {
     check.between("rope.low_freq_factor", r.low_freq_factor, 0.0f, 1e6f);

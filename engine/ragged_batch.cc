@@ -30,19 +30,19 @@ int32_t RaggedBatch::add(KvSequence& sequence, TokenId token, int64_t position) 
 
 const kernels::AttentionRow* RaggedBatch::layer(int32_t layer, int64_t layer_floats) {
   if (rows_.empty()) {
-    std::vector<size_t> first(tokens_.size());
+    first_.resize(tokens_.size());
     for (size_t r = 0; r < tokens_.size(); ++r) {
       if (r > 0 && sequences_[r] == sequences_[r - 1]) {
-        first[r] = first[r - 1];
+        first_[r] = first_[r - 1];
         continue;
       }
-      first[r] = bases_.size();
+      first_[r] = bases_.size();
       const auto blocks = sequences_[r]->blocks();
       bases_.insert(bases_.end(), blocks.begin(), blocks.end());
     }
     tables_.resize(bases_.size());
     for (size_t r = 0; r < tokens_.size(); ++r) {
-      rows_.push_back({positions_[r], tables_.data() + first[r]});
+      rows_.push_back({positions_[r], tables_.data() + first_[r]});
     }
   }
   for (size_t i = 0; i < bases_.size(); ++i) tables_[i] = bases_[i] + layer * layer_floats;

@@ -33,6 +33,7 @@ class RaggedBatch {
   std::vector<TokenId> tokens_;
   std::vector<int32_t> positions_;
   std::vector<KvSequence*> sequences_;  // of each row
+  std::vector<size_t> first_;           // of each row: where its sequence's blocks begin
   std::vector<float*> bases_, tables_;  // blocks of all sequences: layer 0, the layer at hand
   std::vector<kernels::AttentionRow> rows_;
 };

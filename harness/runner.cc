@@ -66,6 +66,7 @@ void run_group(const RunSpec& spec, GroupRun& group, Subject& subject, tasks::Sa
                results::ResultStore& store, int64_t session_start_ns, Progress& progress,
                const std::atomic<bool>& stop) {
   std::optional<PrefixRecord> prefix;
+  bool prefix_stored = false;  // booked once, with the first attempt that is stored
   // Declared last: its thread ends before anything that its jobs use.
   Marker marker;
   const auto on_observation = [&](size_t i, Observation o) {
@@ -81,7 +82,8 @@ void run_group(const RunSpec& spec, GroupRun& group, Subject& subject, tasks::Sa
       context.store_text = spec.store_text;
       if (prefix) context.prefix_key = prefix->key;
       auto bundle = make_bundle(context, group.query(i), o, group.task(), score, score_us);
-      if (prefix) bundle.prefixes.push_back(make_prefix_row(*prefix));
+      if (prefix && !prefix_stored) bundle.prefixes.push_back(make_prefix_row(*prefix));
+      prefix_stored = true;
       store.append(std::move(bundle), [&progress] { progress.step(); });
     });
   };

@@ -1,16 +1,21 @@
-// Owns finding runs in the store by what a person types.
+// Owns finding runs in the store by what a person types, and reading them back for tables.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "harness/leaderboard.h"
 #include "results/result_store.h"
 
 namespace harness {
 
-// uuid of the newest unfinished run of this name (RunSpec::name), or empty.
-std::string unfinished_run(results::ResultStore&, const std::string& name);
+// uuid of the newest run of this name (RunSpec::name) if it is unfinished, else empty.
+std::string unfinished_run(const results::ResultStore&, const std::string& name);
 
 // The full uuid of "latest", a uuid or its beginning. Throws UsageError: none, or several.
-std::string find_run(results::ResultStore&, const std::string& run);
+std::string find_run(const results::ResultStore&, const std::string& run);
+
+// One input per run and task; of one run, or of all when run_uuid is empty.
+std::vector<BoardInput> board_inputs(const results::ResultStore&, const std::string& run_uuid);
 
 }  // namespace harness

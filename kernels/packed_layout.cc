@@ -6,13 +6,23 @@
 namespace kernels {
 namespace {
 
-// One table of moves serves both directions: `move(stored, packed, bytes)` copies the one way or
-// the other, and the nibbles are handled beside it.
+// dst's bits [bit, bit + width) = those of src at src_bit; neither range crosses a byte.
+void copy_bits(uint8_t* dst, int64_t bit, const uint8_t* src, int64_t src_bit, int width) {
+  const int mask = (1 << width) - 1;
+  const int value = src[src_bit / 8] >> src_bit % 8 & mask;
+  const int kept = dst[bit / 8] & ~(mask << bit % 8);
+  dst[bit / 8] = static_cast<uint8_t>(kept | value << bit % 8);
+}
+
+// One list of moves, written for the way into the panel, serves both directions.
 struct ToPanel {
   uint8_t* block;
   std::byte* panel;
   void bytes(int64_t in_block, int64_t in_panel, int64_t n) const {
     std::memcpy(panel + in_panel, block + in_block, static_cast<size_t>(n));
+  }
+  void bits(int64_t in_block, int64_t in_panel, int width) const {
+    copy_bits(reinterpret_cast<uint8_t*>(panel), in_panel, block, in_block, width);
   }
 };
 
@@ -21,6 +31,9 @@ struct ToBlock {
   std::byte* panel;
   void bytes(int64_t in_block, int64_t in_panel, int64_t n) const {
     std::memcpy(block + in_block, panel + in_panel, static_cast<size_t>(n));
+  }
+  void bits(int64_t in_block, int64_t in_panel, int width) const {
+    copy_bits(block, in_block, reinterpret_cast<const uint8_t*>(panel), in_panel, width);
   }
 };
 
@@ -68,15 +81,44 @@ void move_nibble_block(const Move& m, bool has_min, bool has_high, int64_t lane)
   move_nibbles(m, in_block, at.quants, lane);
 }
 
+// Bit 0 of the field of element e in u32[64] words of `width` bits per element at `base`.
+int64_t word_bit(int64_t base, int64_t lane, int e, int width) {
+  const int per_word = 32 / width;
+  return 8 * (base + (e / per_word * kPanelRows + lane) * 4) + e % per_word * width;
+}
+
+template <class Move>
+void move_q45_k(const Move& m, bool five, int64_t lane) {
+  m.bytes(0, 2 * lane, 2);
+  m.bytes(2, kSuperMin + 2 * lane, 2);
+  for (int i = 0; i < 12; ++i) m.bytes(4 + i, kQ45KLayout.scales + i * kPanelRows + lane, 1);
+  const int quants = five ? 48 : 16;
+  for (int e = 0; e < 256; ++e) {
+    const int group = e / 32, i = e % 32;
+    m.bits(8 * (quants + group / 2 * 32 + i) + group % 2 * 4, word_bit(kQ45KLayout.low, lane, e, 4),
+           4);
+    if (five) m.bits(8 * (16 + i) + group, word_bit(kQ45KLayout.high, lane, e, 1), 1);
+  }
+}
+
+template <class Move>
+void move_q6_k(const Move& m, int64_t lane) {
+  m.bytes(208, 2 * lane, 2);
+  for (int i = 0; i < 16; ++i) m.bytes(192 + i, kQ6KLayout.scales + i * kPanelRows + lane, 1);
+  for (int e = 0; e < 256; ++e) {
+    const int half = e / 128, group = e % 128 / 32, i = e % 32;
+    m.bits(8 * (half * 64 + group % 2 * 32 + i) + group / 2 * 4,
+           word_bit(kQ6KLayout.low, lane, e, 4), 4);
+    m.bits(8 * (128 + half * 32 + i) + group * 2, word_bit(kQ6KLayout.high, lane, e, 2), 2);
+  }
+}
+
 template <class Move>
 void move_block(Dtype type, const Move& m, int64_t lane) {
   switch (type) {
     case Dtype::f32:
     case Dtype::f16:
     case Dtype::bf16:
-    case Dtype::q4_k:
-    case Dtype::q5_k:
-    case Dtype::q6_k:
       return m.bytes(0, lane * block_bytes(type), block_bytes(type));
     case Dtype::q8_0:
       m.bytes(0, 2 * lane, 2);
@@ -88,6 +130,12 @@ void move_block(Dtype type, const Move& m, int64_t lane) {
       return move_nibble_block(m, true, false, lane);
     case Dtype::q5_0:
       return move_nibble_block(m, false, true, lane);
+    case Dtype::q4_k:
+      return move_q45_k(m, false, lane);
+    case Dtype::q5_k:
+      return move_q45_k(m, true, lane);
+    case Dtype::q6_k:
+      return move_q6_k(m, lane);
     case Dtype::q5_1:
       return move_nibble_block(m, true, true, lane);
   }

@@ -130,7 +130,6 @@ struct RunPlan {
   std::vector<PlannedRow> planned;
   StartMode mode = StartMode::automatic;
   bool reuse_complete = true;  // automatic: a complete run with this fingerprint is returned as is
-  bool take_over_lease = false;  // ignore a lease whose holder cannot be examined from here
 };
 
 struct PlannedState {
@@ -226,6 +225,11 @@ struct VerdictRow {
   std::optional<double> gold_nll_nats;  // of the right option or reference solution
   std::optional<std::string> detail;    // one line
   std::optional<int64_t> score_us;      // time of the marking; no part of the latency
+};
+
+struct AttemptVerdict {  // marking again
+  int64_t attempt_id = 0;
+  VerdictRow verdict;
 };
 
 // A token prefix computed once for several queries: run-level, so that FLOPs add up.

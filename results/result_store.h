@@ -12,8 +12,6 @@
 #include "results/records.h"
 #include "results/store_error.h"
 
-struct sqlite3;
-
 namespace results {
 
 inline constexpr int64_t kApplicationId = 1297042246;  // "MOEF"
@@ -73,21 +71,19 @@ class ResultStore {
 
   RunCounts counts(int64_t run_id) const;
 
-  // Adds or (same scorer) replaces verdicts of a stored attempt: marking again, measurements
-  // untouched. Any run; needs write mode and no run in progress.
-  void put_verdicts(int64_t attempt_id, const std::vector<VerdictRow>&);
+  // Adds or (same scorer) replaces verdicts of stored attempts, all in one transaction: marking
+  // again, measurements untouched. Any run; needs write mode and no run in progress.
+  void put_verdicts(const std::vector<AttemptVerdict>&);
 
   // Recomputes every checksum and the chain of a run (all runs when empty), compares planned with
   // done, and runs integrity_check and foreign_key_check.
   VerifyReport verify(std::string_view run_uuid = {}) const;
 
   const std::filesystem::path& path() const;
-  const std::filesystem::path& unstored_file() const;  // empty unless a write failed
-
-  // For queries.h: the connection and the lock that serialises it.
-  class Reader;
+  std::filesystem::path unstored_file() const;  // empty unless a write failed
 
  private:
+  friend class StoreReader;  // for queries.h: the connection and its lock
   struct Impl;
   explicit ResultStore(std::unique_ptr<Impl>);
   std::unique_ptr<Impl> impl_;

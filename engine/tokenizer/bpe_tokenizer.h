@@ -25,7 +25,7 @@ class BpeTokenizer final : public Tokenizer {
   int64_t vocab_size() const override { return static_cast<int64_t>(bytes_.size()); }
   std::vector<TokenId> encode(std::string_view text, bool add_bos,
                               bool parse_special) const override;
-  std::string decode(std::span<const TokenId>, bool special) const override;
+  std::string decode(std::span<const TokenId>, bool special = false) const override;
   std::string token_bytes(TokenId) const override;
   std::optional<TokenId> bos() const override { return spec_.bos; }
   const std::vector<TokenId>& end_of_generation() const override { return spec_.end_of_generation; }

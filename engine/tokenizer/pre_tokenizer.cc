@@ -32,7 +32,7 @@ const std::vector<NamedSteps>& named_steps() {
       {"deepseek-r1-qwen", {kQwen2Regex}},
       {"deepseek-llm",
        {"[\r\n]", kDeepseekLettersRegex, kDeepseekMarksRegex, "\\s+$", kDeepseekIdeographsRegex,
-        "\\p{N}+"}},
+        "\\p{N}"}},
       {"deepseek-coder",
        {"[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", kDeepseekIdeographsRegex, "\\p{N}"}},
   };

@@ -20,17 +20,16 @@ namespace kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-inline constexpr int64_t kDirectRows = 4;  // more rows than that share a decoded tile
-inline constexpr int64_t kChunk = 256;     // k per tile: 64 KiB, half of a small second-level cache
+// More rows than that share a decoded tile. Decoding for three or four rows at once takes more than
+// 16 registers.
+inline constexpr int64_t kDirectRows = HWY_TARGET == HWY_AVX3 ? 4 : 2;
+inline constexpr int64_t kChunk = 256;  // k per tile: 64 KiB, half of a small second-level cache
 static_assert(kPanelRows % kTileColumns == 0);
 
 struct PanelView {
   Dtype dtype;
   const uint8_t* data;
   int64_t n_in;
-  const uint8_t* block(int64_t k) const {
-    return data + k / block_elements(dtype) * kPanelRows * block_bytes(dtype);
-  }
 };
 
 // c[kRows, 64] = x . panel, kVectors of its vectors at a time.
@@ -45,10 +44,10 @@ HWY_INLINE void direct_rows(const PanelView& p, const float* HWY_RESTRICT x, int
     for (int r = 0; r < kRows; ++r) {
       for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(d);
     }
-    const uint8_t* block = p.data;
-    for (int64_t k0 = 0; k0 < p.n_in; k0 += Decoder::kBlock, block += step) {
+    for (int64_t k0 = 0; k0 < p.n_in; k0 += Decoder::kBlock) {
       Decoder decoder;
-      decoder.load_block(block, lane);
+      decoder.load_block(p.data + k0 / Decoder::kStored * step,
+                         k0 % Decoder::kStored / Decoder::kBlock, lane);
       for (int g = 0; g < Decoder::kBlock / Decoder::kGroup; ++g) {
         decoder.load_group(g);
         for (int i = 0; i < Decoder::kGroup; ++i) {
@@ -98,10 +97,10 @@ HWY_NOINLINE void decode_tile(const PanelView& p, int64_t k0, int64_t n_k,
   const int64_t step = kPanelRows * block_bytes(p.dtype);
   for (int64_t lane = 0; lane < kPanelRows; lane += kTileColumns) {
     float* out = tile + lane * kChunk;
-    const uint8_t* block = p.block(k0);
-    for (int64_t k = 0; k < n_k; k += Decoder::kBlock, block += step) {
+    for (int64_t k = k0; k < k0 + n_k; k += Decoder::kBlock) {
       Decoder decoder;
-      decoder.load_block(block, lane);
+      decoder.load_block(p.data + k / Decoder::kStored * step,
+                         k % Decoder::kStored / Decoder::kBlock, lane);
       for (int g = 0; g < Decoder::kBlock / Decoder::kGroup; ++g) {
         decoder.load_group(g);
         for (int i = 0; i < Decoder::kGroup; ++i, out += kTileColumns) {
@@ -111,16 +110,6 @@ HWY_NOINLINE void decode_tile(const PanelView& p, int64_t k0, int64_t n_k,
         }
       }
     }
-  }
-}
-
-// As decode_tile, by way of dequantise_row, for the types whose blocks are not interleaved.
-HWY_NOINLINE void transpose_tile(const PanelView& p, int64_t k0, int64_t n_k, float* tile) {
-  float row[kChunk];
-  for (int64_t lane = 0; lane < kPanelRows; ++lane) {
-    dequantise_row(p.dtype, p.block(k0) + lane * block_bytes(p.dtype), row, n_k);
-    float* out = tile + lane / kTileColumns * kTileColumns * kChunk + lane % kTileColumns;
-    for (int64_t k = 0; k < n_k; ++k) out[k * kTileColumns] = row[k];
   }
 }
 
@@ -143,9 +132,11 @@ void fill_tile(const PanelView& p, int64_t k0, int64_t n_k, float* tile) {
     case Dtype::q5_1:
       return decode_tile<DecodeQ5_1>(p, k0, n_k, tile);
     case Dtype::q4_k:
+      return decode_tile<DecodeQ4K>(p, k0, n_k, tile);
     case Dtype::q5_k:
+      return decode_tile<DecodeQ5K>(p, k0, n_k, tile);
     case Dtype::q6_k:
-      return transpose_tile(p, k0, n_k, tile);
+      return decode_tile<DecodeQ6K>(p, k0, n_k, tile);
   }
 }
 
@@ -188,9 +179,11 @@ void panel_product(Dtype dtype, const std::byte* panel, int64_t n_in, const floa
     case Dtype::q5_1:
       return direct<DecodeQ5_1>(p, x, x_stride, rows, c);
     case Dtype::q4_k:
+      return direct<DecodeQ4K>(p, x, x_stride, rows, c);
     case Dtype::q5_k:
+      return direct<DecodeQ5K>(p, x, x_stride, rows, c);
     case Dtype::q6_k:
-      return tiled(p, x, x_stride, rows, c);
+      return direct<DecodeQ6K>(p, x, x_stride, rows, c);
   }
 }
 

@@ -92,6 +92,22 @@ TEST(Scoring, EqualsTheLogSoftmaxOfTheWholeText) {
   EXPECT_EQ(c.logits.size(), 97u);
 }
 
+TEST(Generation, SampledTextIsAFunctionOfItsSeed) {
+  const TinyCheckpoint model;
+  const auto engine = load(model);
+  Request r;
+  r.tokens = random_tokens(10, 4);
+  r.max_new_tokens = 20;
+  std::set<std::vector<TokenId>> texts;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    r.sampling = {1.0f, 0.95f, seed};
+    const auto text = run_one(*engine, r).tokens;
+    EXPECT_EQ(text, run_one(*engine, r).tokens);
+    texts.insert(text);
+  }
+  EXPECT_EQ(texts.size(), 8u);
+}
+
 TEST(Generation, EndsAtAStopTokenWhichIsNotPartOfTheText) {
   const TinyCheckpoint model;
   const auto engine = load(model);

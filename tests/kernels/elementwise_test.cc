@@ -75,7 +75,8 @@ std::vector<float> angles(int64_t positions, int64_t d_rot) {
 
 TEST(Rope, RotatesEachPairByItsAngleAndLeavesTheRestAlone) {
   kernels::ThreadPool pool(2);
-  for (const auto& [d_head, d_rot] : {std::pair<int64_t, int64_t>{64, 64}, {20, 12}, {6, 2}}) {
+  for (const auto& widths : {std::pair<int64_t, int64_t>{64, 64}, {20, 12}, {6, 2}}) {
+    const int64_t d_head = widths.first, d_rot = widths.second;
     const int64_t heads = 3, m = 9, stride = heads * d_head + 5, max_position = 50;
     const auto table = angles(max_position, d_rot);
     std::vector<int32_t> positions;

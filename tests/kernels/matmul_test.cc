@@ -20,11 +20,11 @@ std::vector<float> product(const std::vector<float>& x, int64_t m, const kernels
   return y;
 }
 
-// The bound of a sum of n products rounded one by one: (n + 1) * 2^-24 * sum |x w|, and one more
-// smallest denormal per step.
+// y is the first rows of `expected`. The bound of a sum of n products rounded one by one:
+// (n + 1) * 2^-24 * sum |x w|, and one more smallest denormal per step.
 void expect_near_reference(const std::vector<float>& y, const reference::Product& expected,
                            int64_t n_in) {
-  ASSERT_EQ(y.size(), expected.y.size());
+  ASSERT_LE(y.size(), expected.y.size());
   const double n = static_cast<double>(n_in);
   for (size_t i = 0; i < y.size(); ++i) {
     const double bound = (n + 2) * 0x1p-24 * expected.magnitude[i] + n * 0x1p-149;
@@ -38,12 +38,12 @@ TEST(Matmul, AgreesWithTheReferenceForEveryTypeShapeAndInstructionSet) {
     for (const cases::MatmulShape& shape : cases::kMatmulShapes) {
       const int64_t n_in = cases::whole_blocks(type, shape.n_in), n_out = shape.n_out;
       const cases::Weights w = cases::weights(type, n_out, n_in, 3, pool);
+      const auto x = cases::activations(13 * n_in, Data::plain, 12);
+      const auto bias = cases::activations(n_out, Data::plain, 5);
+      const auto expected = reference::matmul(x, w.values, bias, 13, n_out, n_in);
       for (int64_t m : {1, 2, 3, 4, 5, 7, 13}) {
         SCOPED_TRACE(testing::Message()
                      << kernels::dtype_name(type) << ' ' << n_out << 'x' << n_in << " m=" << m);
-        const auto x = cases::activations(m * n_in, Data::plain, static_cast<uint32_t>(m));
-        const auto bias = cases::activations(n_out, Data::plain, 5);
-        const auto expected = reference::matmul(x, w.values, bias, m, n_out, n_in);
         cases::for_each_isa([&] {
           expect_near_reference(product(x, m, w.packed, bias.data(), pool), expected, n_in);
         });
@@ -55,15 +55,17 @@ TEST(Matmul, AgreesWithTheReferenceForEveryTypeShapeAndInstructionSet) {
 TEST(Matmul, AgreesWithTheReferenceOnOutliersTiesAndDenormals) {
   kernels::ThreadPool pool(2);
   for (Dtype type : cases::kDtypes) {
-    const int64_t n_in = 512, n_out = 70, m = 6;
+    const int64_t n_in = 512, n_out = 70;
     const cases::Weights w = cases::weights(type, n_out, n_in, 9, pool);
     for (Data data : cases::kData) {
       SCOPED_TRACE(testing::Message()
                    << kernels::dtype_name(type) << " data " << static_cast<int>(data));
-      const auto x = cases::activations(m * n_in, data, 21);
-      const auto expected = reference::matmul(x, w.values, {}, m, n_out, n_in);
-      cases::for_each_isa(
-          [&] { expect_near_reference(product(x, m, w.packed, nullptr, pool), expected, n_in); });
+      const auto x = cases::activations(6 * n_in, data, 21);
+      const auto expected = reference::matmul(x, w.values, {}, 6, n_out, n_in);
+      for (int64_t m : {2, 6}) {
+        cases::for_each_isa(
+            [&] { expect_near_reference(product(x, m, w.packed, nullptr, pool), expected, n_in); });
+      }
     }
   }
 }

@@ -35,10 +35,10 @@ class PlantedSandbox final : public Sandbox {
 datasets::Sample sample() {
   datasets::Sample s;
   s.id = "Made/0";
-  s.input = "def f(x):\n    \"\"\"Twice x.\"\"\"\n";
+  s.input = "def twice(x):\n    \"\"\"Twice x.\"\"\"\n";
   s.reference = "    return 2 * x\n";
   s.test = "def check(candidate):\n    assert candidate(1) == 2\n";
-  s.entry_point = "f";
+  s.entry_point = "twice";
   return s;
 }
 
@@ -62,7 +62,7 @@ TEST(CodeScore, JudgesPromptPlusCompletionCutAtTheFirstStop) {
   EXPECT_EQ(sandbox.problem_.prompt, sample().input);
   EXPECT_EQ(sandbox.problem_.completion, "    return 2 * x\n");
   EXPECT_EQ(sandbox.problem_.test, sample().test);
-  EXPECT_EQ(sandbox.problem_.entry_point, "f");
+  EXPECT_EQ(sandbox.problem_.entry_point, "twice");
 }
 
 TEST(CodeScore, InstructCutsAtTheFirstFence) {
@@ -82,6 +82,14 @@ TEST(CodeScore, CpuLimitIsThreeSecondsTimesTheMachineFactor) {
   EXPECT_GE(slow.limits_.wall_s, 60);
   make_task("humaneval")->score(sample(), answer(""), &fast);
   EXPECT_DOUBLE_EQ(fast.limits_.cpu_s, 3.0);
+}
+
+// With 3 seconds the reference solution of HumanEval/139 is stopped: 80 times as many tests.
+TEST(CodeScore, HumanEvalPlusGrantsTwentySeconds) {
+  PlantedSandbox sandbox(Verdict::passed);
+  make_task("humaneval_plus")->score(sample(), answer(""), &sandbox);
+  EXPECT_DOUBLE_EQ(sandbox.limits_.cpu_s, 20);
+  EXPECT_DOUBLE_EQ(sandbox.limits_.wall_s, 200);
 }
 
 TEST(CodeScore, OnlyPassedIsRightAndInfrastructureIsNoVerdictOnTheAnswer) {

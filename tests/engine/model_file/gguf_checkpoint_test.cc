@@ -202,7 +202,7 @@ const Mutation kMutations[] = {
     {"theta negative", [](GgufWriter& w) { w.key("llama.rope.freq_base").payload = raw(-1.0f); },
      "rope.theta is -1"},
     {"odd rotary width", [](GgufWriter& w) { w.add_u32("llama.rope.dimension_count", 3); },
-     "rope.d_rot 3"},
+     "rope.d_rot is 3, want an even number"},
     {"rotary width above head", [](GgufWriter& w) { w.add_u32("llama.rope.dimension_count", 8); },
      "rope.d_rot is 8"},
     {"rope scaling not known",

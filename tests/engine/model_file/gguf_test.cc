@@ -276,6 +276,7 @@ TEST(GgufFile, SurvivesExtremeValuesAtEveryOffset) {
   for (size_t at = 0; at + 8 <= directory; ++at) {
     for (const uint64_t v : values) {
       for (const size_t n : {size_t{4}, size_t{8}}) {
+        if (n == 4 && v != 0 && v != uint64_t{1} << 31 && v != UINT64_MAX) continue;
         std::string bytes = whole;
         bytes.replace(at, n, raw(v).substr(0, n));
         ++tried;

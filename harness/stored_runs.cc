@@ -1,0 +1,80 @@
+#include "harness/stored_runs.h"
+
+#include <fmt/format.h>
+
+#include "harness/exit_code.h"
+#include "results/queries.h"
+
+namespace harness {
+
+std::string unfinished_run(const results::ResultStore& store, const std::string& name) {
+  std::string found;
+  for (const auto& r : results::runs(store))
+    if (r.run.note == name) found = r.status == "complete" ? "" : r.run.run_uuid;
+  return found;
+}
+
+std::string find_run(const results::ResultStore& store, const std::string& run) {
+  const auto all = results::runs(store);
+  if (all.empty()) throw UsageError(fmt::format("{} holds no run yet", store.path().string()));
+  if (run == "latest") return all.back().run.run_uuid;
+  std::string found;
+  for (const auto& r : all) {
+    if (r.run.run_uuid.compare(0, run.size(), run) != 0) continue;
+    if (!found.empty()) throw UsageError(fmt::format("--run {}: fits several runs", run));
+    found = r.run.run_uuid;
+  }
+  if (found.empty())
+    throw UsageError(fmt::format("--run {}: no such run in {} (newest: {})", run,
+                                 store.path().string(), all.back().run.run_uuid));
+  return found;
+}
+
+std::vector<BoardInput> board_inputs(const results::ResultStore& store,
+                                     const std::string& run_uuid) {
+  std::vector<BoardInput> out;
+  for (const auto& r : results::runs(store)) {
+    if (!run_uuid.empty() && r.run.run_uuid != run_uuid) continue;
+    const auto cells = results::leaderboard(store, r.run.run_uuid);
+    for (const auto& t : results::tasks_of_run(store, r.run_id)) {
+      BoardInput in;
+      in.run_uuid = r.run.run_uuid;
+      in.run_name = r.run.note.value_or(r.run.run_uuid);
+      in.started_at = r.started_at;
+      in.status = r.status;
+      in.model = r.model.name;
+      in.task = t.task.name;
+      in.suite = t.task.suite;
+      in.metric = t.task.metric;
+      in.scenario = r.run.scenario;
+      in.data = t.dataset.revision.value_or("unknown");
+      in.n_shot = t.task.n_shot;
+      in.chance = t.task.chance;
+      for (const auto& c : cells)
+        if (c.task_id == t.task_id) {
+          in.planned += c.n_planned;
+          in.policy = c.policy;
+        }
+      results::AttemptFilter filter;
+      filter.run_id = r.run_id;
+      filter.task_id = t.task_id;
+      filter.with_text = false;
+      results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
+        BoardInput::Attempt one;
+        one.sample = a.sample.source_key;
+        one.cluster = a.sample.cluster.value_or(a.sample.source_key);
+        if (a.verdict && a.verdict->correct) one.correct = *a.verdict->correct == 1;
+        one.latency_us = a.attempt.latency_us;
+        if (a.attempt.useful) one.useful_flops = a.attempt.useful->total();
+        in.done += a.attempt.status != "infra";
+        in.failed += a.attempt.status != "ok";
+        in.attempts.push_back(std::move(one));
+        return true;
+      });
+      out.push_back(std::move(in));
+    }
+  }
+  return out;
+}
+
+}  // namespace harness
