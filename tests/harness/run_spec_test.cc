@@ -152,6 +152,7 @@ TEST(Validate, NamesTheOptionAndItsValue) {
       {[](RunSpec& s) { s.temperature = -0.5; }, {"--temperature -0.5"}},
       {[](RunSpec& s) { s.top_p = 0; }, {"--top-p 0"}},
       {[](RunSpec& s) { s.top_p = 1.5; }, {"--top-p 1.5"}},
+      {[](RunSpec& s) { s.max_new_tokens = -1; }, {"--max-new-tokens -1"}},
       {[](RunSpec& s) { s.threads = -1; }, {"--threads -1"}},
       {[](RunSpec& s) { s.streams = 0; }, {"--streams 0"}},
       {[](RunSpec& s) { s.batch_rows = 8; }, {"--batch-rows 8"}},
@@ -197,6 +198,8 @@ TEST(RunName, TellsRunsApartThatAskDifferentThings) {
   });
   with([](RunSpec& o) { o.num_samples = 10; });
   with([](RunSpec& o) { o.temperature = 0.8; });
+  with([](RunSpec& o) { o.top_p = 0.9; });
+  with([](RunSpec& o) { o.max_new_tokens = 256; });
   with([](RunSpec& o) { o.scenario = harness::Scenario::single; });
   with([](RunSpec& o) { o.data = "embedded"; });
 }
