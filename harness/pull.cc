@@ -191,8 +191,11 @@ void pull(const Asset& a, const fs::path& cache, const PullProgress& progress) {
         download(s.where, part, progress);
       }
       if (a.unpack) {
+        // Right or wrong, the archive goes: a damaged one must not be what the next try goes on
+        // with.
+        const std::unique_ptr<const fs::path, void (*)(const fs::path*)> gone(
+            &got, [](const fs::path* p) { fs::remove(*p); });
         unpack_tar(got, path);
-        fs::remove(got);
         return;
       }
       if (const auto wrong = checked(a, got); !wrong.empty()) {

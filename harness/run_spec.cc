@@ -38,6 +38,8 @@ std::string RunSpec::name() const {
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
   if (num_samples > 1) out += fmt::format(" x{}", num_samples);
   if (temperature && *temperature > 0) out += fmt::format(" T={}", *temperature);
+  if (top_p && *top_p < 1) out += fmt::format(" top-p {}", *top_p);
+  if (max_new_tokens > 0) out += fmt::format(" {} new tokens", max_new_tokens);
   if (scenario == Scenario::single) out += " single";
   if (data == "embedded") out += " embedded";
   return out;
@@ -52,10 +54,12 @@ void RunSpec::validate() const {
   if (sample < 0) refuse(fmt::format("--sample {}: want a positive count", sample));
   if (num_samples < 1 || num_samples > 1000)
     refuse(fmt::format("--num-samples {}: want 1 to 1000", num_samples));
-  if (temperature && (*temperature < 0 || *temperature > 100))
+  if (temperature && !(*temperature >= 0 && *temperature <= 100))
     refuse(fmt::format("--temperature {}: want 0 (greedy) to 100", *temperature));
-  if (top_p && (*top_p <= 0 || *top_p > 1))
+  if (top_p && !(*top_p > 0 && *top_p <= 1))
     refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
+  if (max_new_tokens < 0)
+    refuse(fmt::format("--max-new-tokens {}: want a positive count", max_new_tokens));
   if (num_samples > 1 && temperature.value_or(0.0) == 0)
     refuse(
         fmt::format("--num-samples {} at temperature 0 gives {} equal completions; add "

@@ -78,9 +78,15 @@ std::string TextTable::markdown() const {
 
 std::string printable(std::string_view s) {
   std::string out;
-  for (const char c : s) {
+  for (size_t i = 0; i < s.size(); ++i) {
+    const char c = s[i];
     const auto u = static_cast<unsigned char>(c);
-    if (c == '\n')
+    // U+0080 to U+009F, two bytes in UTF-8, are control characters too.
+    const auto next = i + 1 < s.size() ? static_cast<unsigned char>(s[i + 1]) : 0;
+    if (u == 0xC2 && next >= 0x80 && next < 0xA0) {
+      out += fmt::format("\\x{:02x}", next);
+      ++i;
+    } else if (c == '\n')
       out += "\\n";
     else if (c == '\t')
       out += "\\t";
