@@ -52,15 +52,6 @@ def check_tokens(a, tokenizer, data, problems):
     return bad
 
 
-def rendered_chat(model, user, prefill):
-    import gguf
-    import jinja2
-    template = gguf.GGUFReader(model).fields["tokenizer.chat_template"].contents()
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
-        messages=[{"role": "user", "content": user}], add_generation_prompt=True) + prefill
-
-
 def check_prompts(a, tokenizer, data, problems):
     sys.path.insert(0, str(GOLDEN))
     import lmeval_prompts as lm
@@ -104,7 +95,7 @@ def check_prompts(a, tokenizer, data, problems):
             index = i * (len(docs) - 1) // (a.docs - 1)
             doc = docs[index]
             context = (task.fewshot_context(doc, 0) if name == "humaneval" else
-                       rendered_chat(a.model, task.doc_to_text(doc), task.doc_to_prefix(doc)))
+                       common.rendered_chat(a.model, task.doc_to_text(doc), task.doc_to_prefix(doc)))
             check(name, index, doc["task_id"], context, None)
     for name, (n, n_bad) in bad.items():
         print(f"prompts: {name}: {n} samples, {n_bad} differ (bytes, options, token ids)")

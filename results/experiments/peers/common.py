@@ -4,6 +4,7 @@ Nothing here imports or reads moeval's sources: the rules are restated from the 
 a slip on one side shows as a difference. Needs gguf, tokenizers, torch and transformers.
 """
 import csv
+import functools
 import hashlib
 import pathlib
 import platform
@@ -113,6 +114,19 @@ def encode_pair(tokenizer, context, continuation):
     prompt = encode(tokenizer, kept)
     whole = encode(tokenizer, context + continuation)
     return prompt, whole[len(prompt):]
+
+
+@functools.cache
+def chat_template(model):
+    import jinja2
+    text = gguf.GGUFReader(model).fields["tokenizer.chat_template"].contents()
+    return jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(text)
+
+
+def rendered_chat(model, user, prefill):
+    """One user turn in the file's own chat template, by jinja2, and what the answer begins with."""
+    return chat_template(model).render(messages=[{"role": "user", "content": user}],
+                                       add_generation_prompt=True) + prefill
 
 
 def log_softmax(logits):
