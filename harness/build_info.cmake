@@ -23,6 +23,5 @@ if(EXISTS ${OUT})
   file(READ ${OUT} old)
 endif()
 if(NOT "${old}" STREQUAL "${text}")
-  file(WRITE ${
-  OUT} "${text}")
+  file(WRITE ${OUT} "${text}")
 endif()
