@@ -34,7 +34,10 @@ class Tokenizer {
   // beginning-of-sequence token is put in front when the model asks for one.
   virtual std::vector<TokenId> encode(std::string_view text, bool add_bos,
                                       bool parse_special) const = 0;
-  // Bytes of one token, and text of several. Control tokens give nothing unless asked.
+  // Bytes of one token, and text of several. Control tokens give nothing unless asked; ids that do
+  // not exist give nothing. Text may end inside a UTF-8 sequence. The space that SentencePiece
+  // models put before text is taken back only when the ids begin with BOS: a continuation is the
+  // exact bytes of its tokens.
   virtual std::string decode(std::span<const TokenId>, bool special = false) const = 0;
   virtual std::string token_bytes(TokenId) const = 0;
 
@@ -45,8 +48,10 @@ class Tokenizer {
   // Name of the known chat template that the file's template text equals, or empty: templates are
   // data and never executed.
   virtual std::string_view chat_template() const = 0;
-  // Renders turns and the opening of the assistant's turn. Throws std::invalid_argument when the
-  // model has no known template.
+  // Renders turns and the opening of the assistant's turn, byte for byte as the model's template:
+  // with the BOS where the template writes it, so encode the text with add_bos = false and
+  // parse_special = true. Throws std::invalid_argument when the model has no known template or the
+  // format cannot hold the turns.
   virtual std::string render_chat(std::span<const ChatTurn>, bool open_assistant) const = 0;
 
   // SHA-independent description of the vocabulary for fingerprints: kind, pre-tokenizer, size.

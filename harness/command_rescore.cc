@@ -63,6 +63,7 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     attempts.back().prompt.reset();
     return true;
   });
+  std::vector<results::AttemptVerdict> verdicts;
   Tally tally;
   Progress progress("rescore " + stored.task.name, static_cast<int64_t>(attempts.size()));
   for (const auto& a : attempts) {
@@ -84,8 +85,9 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     tally.same += was == is;
     tally.to_right += !was && is;
     tally.to_wrong += was && !is;
-    store.put_verdicts(a.attempt_id, {verdict});
+    verdicts.push_back({a.attempt_id, verdict});
   }
+  store.put_verdicts(verdicts);
   return tally;
 }
 

@@ -119,7 +119,7 @@ void move_block(Dtype type, const Move& m, int64_t lane) {
     case Dtype::f32:
     case Dtype::f16:
     case Dtype::bf16:
-      return m.bytes(0, lane * block_bytes(type), block_bytes(type));
+      return;  // in move_blocks
     case Dtype::q8_0:
       m.bytes(0, 2 * lane, 2);
       for (int k = 0; k < 32; ++k) m.bytes(2 + k, (2 + k) * kPanelRows + lane, 1);
@@ -141,16 +141,33 @@ void move_block(Dtype type, const Move& m, int64_t lane) {
   }
 }
 
-}  // namespace
-
-void pack_block(Dtype type, const uint8_t* block, int64_t lane, std::byte* panel_block) {
-  assert(lane >= 0 && lane < kPanelRows);
-  move_block(type, ToPanel{const_cast<uint8_t*>(block), panel_block}, lane);
+// Blocks of one element, of a size that the compiler sees.
+template <int kBytes, class Move>
+void move_elements(const Move& m, int64_t n, int64_t lane) {
+  for (int64_t i = 0; i < n; ++i) m.bytes(i * kBytes, (i * kPanelRows + lane) * kBytes, kBytes);
 }
 
-void unpack_block(Dtype type, const std::byte* panel_block, int64_t lane, uint8_t* block) {
+template <class Move>
+void move_blocks(Dtype type, Move m, int64_t n, int64_t lane) {
   assert(lane >= 0 && lane < kPanelRows);
-  move_block(type, ToBlock{block, const_cast<std::byte*>(panel_block)}, lane);
+  if (type == Dtype::f32) return move_elements<4>(m, n, lane);
+  if (block_elements(type) == 1) return move_elements<2>(m, n, lane);
+  const int64_t bytes = block_bytes(type);
+  for (int64_t b = 0; b < n; ++b, m.block += bytes, m.panel += kPanelRows * bytes) {
+    move_block(type, m, lane);
+  }
+}
+
+}  // namespace
+
+void pack_blocks(Dtype type, const uint8_t* blocks, int64_t n_blocks, int64_t lane,
+                 std::byte* panel) {
+  move_blocks(type, ToPanel{const_cast<uint8_t*>(blocks), panel}, n_blocks, lane);
+}
+
+void unpack_blocks(Dtype type, const std::byte* panel, int64_t n_blocks, int64_t lane,
+                   uint8_t* blocks) {
+  move_blocks(type, ToBlock{blocks, const_cast<std::byte*>(panel)}, n_blocks, lane);
 }
 
 }  // namespace kernels

@@ -39,8 +39,9 @@ inline constexpr int64_t kSuperMin = 2 * kPanelRows;  // dmin of q4_k and q5_k
 inline constexpr SuperLayout kQ45KLayout = {4 * kPanelRows, 16 * kPanelRows, 144 * kPanelRows};
 inline constexpr SuperLayout kQ6KLayout = {2 * kPanelRows, 18 * kPanelRows, 146 * kPanelRows};
 
-// Moves one stored block into lane `lane` of the interleaved block at `panel_block`, and back.
-void pack_block(Dtype, const uint8_t* block, int64_t lane, std::byte* panel_block);
-void unpack_block(Dtype, const std::byte* panel_block, int64_t lane, uint8_t* block);
+// Moves n_blocks stored blocks, that follow each other in one row, into lane `lane` of the
+// interleaved blocks at `panel`, and back.
+void pack_blocks(Dtype, const uint8_t* blocks, int64_t n_blocks, int64_t lane, std::byte* panel);
+void unpack_blocks(Dtype, const std::byte* panel, int64_t n_blocks, int64_t lane, uint8_t* blocks);
 
 }  // namespace kernels

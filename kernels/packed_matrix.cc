@@ -28,10 +28,7 @@ PackedMatrix PackedMatrix::pack(Dtype dtype, int64_t n_out, int64_t n_in, const 
     const int64_t rows = std::min(kPanelRows, n_out - p * kPanelRows);
     for (int64_t lane = 0; lane < rows; ++lane) {
       read(p * kPanelRows + lane, row.data());
-      for (int64_t b = 0; b < n_in / block_elements(dtype); ++b) {
-        pack_block(dtype, row.data() + b * block_bytes(dtype), lane,
-                   panel + b * kPanelRows * block_bytes(dtype));
-      }
+      pack_blocks(dtype, row.data(), n_in / block_elements(dtype), lane, panel);
     }
   });
   return w;
@@ -39,12 +36,14 @@ PackedMatrix PackedMatrix::pack(Dtype dtype, int64_t n_out, int64_t n_in, const 
 
 void PackedMatrix::row(int64_t i, float* dst) const {
   assert(i >= 0 && i < n_out_);
-  const int64_t elements = block_elements(dtype_), bytes = block_bytes(dtype_);
-  const std::byte* p = panel(i / kPanelRows);
-  uint8_t block[256];
-  for (int64_t b = 0; b < n_in_ / elements; ++b) {
-    unpack_block(dtype_, p + b * kPanelRows * bytes, i % kPanelRows, block);
-    dequantise_row(dtype_, block, dst + b * elements, elements);
+  constexpr int64_t kChunk = 256;  // elements, a whole number of blocks of any type
+  uint8_t stored[kChunk * sizeof(float)];
+  const std::byte* from = panel(i / kPanelRows);
+  for (int64_t k = 0; k < n_in_; k += kChunk) {
+    const int64_t n = std::min(kChunk, n_in_ - k);
+    unpack_blocks(dtype_, from + kPanelRows * row_bytes(dtype_, k), n / block_elements(dtype_),
+                  i % kPanelRows, stored);
+    dequantise_row(dtype_, stored, dst + k, n);
   }
 }
 

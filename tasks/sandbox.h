@@ -17,11 +17,12 @@ class SandboxUnavailable : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// judge() takes them as they are; its caller multiplies cpu_s by machine_factor().
 struct SandboxLimits {
-  double cpu_s = 3.0;    // the 3-second convention, times the machine factor
+  double cpu_s = 3.0;  // the 3-second convention: CPU time plus time asleep, not time kept waiting
   double wall_s = 60.0;  // backstop only
   int64_t memory_bytes = int64_t{512} << 20;
-  int64_t output_bytes = int64_t{64} << 10;
+  int64_t output_bytes = int64_t{64} << 10;  // 16 times as much is drained before it is stopped
 };
 
 // One function-writing problem under judgement. The candidate runs in its own process; the tests

@@ -59,7 +59,8 @@ BpeTokenizer::BpeTokenizer(Spec spec) : spec_(std::move(spec)) {
   }
   for (const AddedToken& token : spec_.added) {
     if (token.normalized) {
-      after_normalizing_.add(token, normalize(token.content, true));
+      after_normalizing_.add(token,
+                             normalize(token.content, spec_.space_prefix != SpacePrefix::never));
     } else {
       before_normalizing_.add(token, token.content);
     }
@@ -293,11 +294,11 @@ std::string BpeTokenizer::decode(std::span<const TokenId> ids, bool special) con
 }
 
 std::string_view BpeTokenizer::chat_template() const {
-  return template_ == nullptr ? std::string_view() : template_->name();
+  return template_ ? template_->name() : std::string_view();
 }
 
 std::string BpeTokenizer::render_chat(std::span<const ChatTurn> turns, bool open_assistant) const {
-  if (template_ == nullptr) {
+  if (!template_) {
     throw std::invalid_argument(fmt::format(
         "{}: {}", spec_.file,
         spec_.chat_template.empty() ? "the model has no chat template"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <array>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,7 +55,7 @@ class BpeTokenizer final : public Tokenizer {
   std::array<TokenId, 256> byte_id_;  // -1 when the vocabulary has no token for the byte
   BpeMerger merger_;
   AddedTokens before_normalizing_, after_normalizing_;
-  std::unique_ptr<const ChatTemplate> template_;
+  std::optional<ChatTemplate> template_;
 };
 
 }  // namespace engine::tokenizer

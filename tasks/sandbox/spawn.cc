@@ -23,7 +23,7 @@ namespace {
 
 // Descriptors inside: 0 null, 1 and 2 output, 3 source, 4 calls, 5 verdict (checker); the two above
 // are closed by exec.
-constexpr int kSource = 3, kCalls = 4, kVerdict = 5, kStatus = 6, kLandlock = 7;
+constexpr int kStatus = 6, kLandlock = 7;
 constexpr long kSysLandlockRestrict = 446, kSysCloseRange = 436;
 constexpr unsigned kThreads = 18;  // init, python and 16 threads
 

@@ -12,22 +12,23 @@ namespace {
 using kernels::Dtype;
 
 TEST(PackedLayout, CanBeUndoneBitByBit) {
+  constexpr int64_t kBlocks = 3;
   for (Dtype type : cases::kDtypes) {
     SCOPED_TRACE(kernels::dtype_name(type));
-    const auto bytes = static_cast<size_t>(kernels::block_bytes(type));
+    const auto bytes = static_cast<size_t>(kBlocks * kernels::block_bytes(type));
     std::vector<std::byte> panel(bytes * kernels::kPanelRows);
-    std::vector<std::vector<uint8_t>> blocks;
+    std::vector<std::vector<uint8_t>> rows;
     std::mt19937 random(7);
     for (int64_t lane = 0; lane < kernels::kPanelRows; ++lane) {
-      std::vector<uint8_t> block(bytes);
-      for (uint8_t& b : block) b = static_cast<uint8_t>(random() & 255);
-      kernels::pack_block(type, block.data(), lane, panel.data());
-      blocks.push_back(block);
+      std::vector<uint8_t> row(bytes);
+      for (uint8_t& b : row) b = static_cast<uint8_t>(random() & 255);
+      kernels::pack_blocks(type, row.data(), kBlocks, lane, panel.data());
+      rows.push_back(row);
     }
     for (int64_t lane = 0; lane < kernels::kPanelRows; ++lane) {
       std::vector<uint8_t> back(bytes);
-      kernels::unpack_block(type, panel.data(), lane, back.data());
-      ASSERT_EQ(back, blocks[static_cast<size_t>(lane)]) << lane;
+      kernels::unpack_blocks(type, panel.data(), kBlocks, lane, back.data());
+      ASSERT_EQ(back, rows[static_cast<size_t>(lane)]) << lane;
     }
   }
 }
