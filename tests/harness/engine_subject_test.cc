@@ -125,7 +125,7 @@ class EngineSubjectTest : public testing::Test {
 
   const TinyCheckpoint checkpoint_;
   const std::unique_ptr<engine::Engine> engine_ = test_support::load(checkpoint_, 64, 3);
-  const ByteTokenizer tokenizer_;
+  const ByteTokenizer tokenizer_{};
   const std::vector<Query> queries_ = mixed_queries();
 };
 
