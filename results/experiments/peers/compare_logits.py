@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """moeval's logits beside transformers' (fp32 on the dequantised weights) and llama.cpp's, at every
-position of the prompts of logits_prompts.json.
+position of the prompts of logits_prompts.json; --f32-model (from dequantise_gguf.py) adds llama.cpp
+without its rounding of activations, keys and values.
 
 For each pair: share of positions with the same first token, KL divergence (nats), and per prompt the
 largest |logit difference| over the largest |logit| of the second. The peers' logits are kept in
@@ -26,14 +27,20 @@ def of_transformers(prompts, a):
             yield model(torch.tensor([p["ids"]])).logits[0].numpy()
 
 
-def of_llama_cpp(prompts, a):
+def of_llama_cpp(prompts, a, path=None, **options):
     import llama_cpp
-    model = llama_cpp.Llama(a.model, n_ctx=1024, n_batch=1024, n_ubatch=1024, n_threads=a.threads,
-                            n_threads_batch=a.threads, logits_all=True, verbose=False)
+    model = llama_cpp.Llama(path or a.model, n_ctx=1024, n_batch=1024, n_ubatch=1024,
+                            n_threads=a.threads, n_threads_batch=a.threads, logits_all=True,
+                            verbose=False, **options)
     for p in prompts:
         model.reset()
         model.eval(p["ids"])
         yield np.array(model.scores[:len(p["ids"])], dtype=np.float32)
+
+
+def of_llama_cpp_f32(prompts, a):
+    """The dequantised file, keys and values kept in fp32."""
+    return of_llama_cpp(prompts, a, a.f32_model, type_k=0, type_v=0)
 
 
 def of_moeval(prompts, a):
@@ -90,7 +97,9 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--model", required=True)
     p.add_argument("--work", required=True)
+    p.add_argument("--f32-model")
     p.add_argument("--moeval")
+    p.add_argument("--reuse", action="store_true", help="moeval's logits from --work too")
     p.add_argument("--moeval-args", default="", help="more options of inspect logits")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--out")
@@ -100,9 +109,12 @@ def main():
     sides = {"transformers": logits_of("transformers", of_transformers, prompts, a, True),
              "llama_cpp": logits_of("llama_cpp", of_llama_cpp, prompts, a, True)}
     pairs = [("llama_cpp", "transformers")]
+    if a.f32_model:
+        sides["llama_cpp_f32"] = logits_of("llama_cpp_f32", of_llama_cpp_f32, prompts, a, True)
+        pairs.append(("llama_cpp_f32", "transformers"))
     if a.moeval:
-        sides["moeval"] = logits_of("moeval", of_moeval, prompts, a, False)
-        pairs = [("moeval", "transformers"), ("moeval", "llama_cpp")] + pairs
+        sides["moeval"] = logits_of("moeval", of_moeval, prompts, a, a.reuse)
+        pairs = [("moeval", other) for other in sides if other != "moeval"] + pairs
     figures = {"versions": common.versions("torch", "transformers", "llama_cpp_python", "numpy"),
                "model_sha256": common.sha256(a.model), "pairs": {}}
     for first, second in pairs:
