@@ -202,7 +202,8 @@ TEST_F(EngineSubjectTest, APromptThatDoesNotFitIsAnAnswerAndNotAnError) {
 }
 
 TEST_F(EngineSubjectTest, StopsAtAStopStringAndCutsIt) {
-  const auto& o = answer(true).observations.at(5);
+  const auto out = answer(true);
+  const auto& o = out.observations.at(5);
   for (const char* stop : {"e", "a", "!"})
     EXPECT_EQ(o.answer.text.find(stop), std::string::npos) << o.answer.text;
   EXPECT_EQ(o.answer.hit_length_limit, o.finish == engine::FinishReason::length);
