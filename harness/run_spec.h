@@ -31,12 +31,12 @@ struct RunSpec {
   bool new_run = false;
   std::string resume;  // run uuid
   bool store_text = true;
+  bool reuse_prefix = true;  // changes no answer, but who is charged for the prefix
 
   // Do not change a result (invariant 3), so they are no part of the fingerprint.
   int threads = 0;
   int streams = 16;
   int64_t batch_rows = 512;
-  bool reuse_prefix = true;
   int sandbox_tier = 0;  // 0 = best of 1 and 2
   int sandbox_slots = 2;
   std::vector<std::string> argv;

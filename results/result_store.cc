@@ -136,7 +136,13 @@ RunStart ResultStore::begin_or_resume(const RunPlan& plan) {
     throw StoreError(impl_->path.string() + ": this store object has a run already");
   const Lock lock(impl_->database_mutex);
   auto lease = std::make_unique<Lease>(*impl_->db);
-  RunStart start = begin_run(*impl_->db, *lease, plan, impl_->run);
+  RunStart start;
+  try {
+    start = begin_run(*impl_->db, *lease, plan, impl_->run);
+  } catch (...) {
+    impl_->run = {};
+    throw;
+  }
   if (start.complete) return start;
   impl_->lease = std::move(lease);
   impl_->attempt_writer = std::make_unique<AttemptWriter>(*impl_->db, impl_->run);
@@ -170,6 +176,7 @@ void ResultStore::flush() {
 std::string ResultStore::finish(std::string_view status) {
   impl_->require_write();
   if (impl_->run.was_complete) return "complete";
+  if (!impl_->lease) throw StoreError(impl_->path.string() + ": no run in progress");
   flush();
   impl_->stop_writer();
   const Lock lock(impl_->database_mutex);

@@ -83,6 +83,12 @@ std::unique_ptr<Database> open_to_read(const fs::path& path) {
   return std::make_unique<Database>(uri + "?immutable=1", name, Database::Access::read, false);
 }
 
+void use_wal(const fs::path& path, Database& db) {
+  Statement s = db.prepare("PRAGMA journal_mode=WAL");
+  const std::string got = s.step() ? s.text(0) : "nothing";
+  if (got != "wal") refuse(path, fmt::format("journal mode is {}, want wal", got));
+}
+
 void apply(Database& db, const Migration& m) {
   Transaction tx(db);
   db.exec(std::string(m.sql));
@@ -110,6 +116,9 @@ void create(const fs::path& path, const StoreOptions& options,
       db.apply_connection_settings(options.busy_timeout_ms);
       db.exec(fmt::format("PRAGMA application_id={}", kApplicationId));
       for (const Migration& m : migrations) apply(db, m);
+      // Before the file gets its name: a kill while the mode changes leaves a rollback journal,
+      // which the read-only look at an existing file could not clear.
+      use_wal(path, db);
     }
     // RENAME_NOREPLACE: whoever came first wins.
     if (syscall(SYS_renameat2, AT_FDCWD, fresh.c_str(), AT_FDCWD, path.c_str(), 1) != 0) {
@@ -216,11 +225,7 @@ std::unique_ptr<Database> open_store_file(const fs::path& path, ResultStore::Mod
                                        Database::Access::write, false);
   reader.reset();
   db->apply_connection_settings(options.busy_timeout_ms);
-  {
-    Statement s = db->prepare("PRAGMA journal_mode=WAL");
-    const std::string got = s.step() ? s.text(0) : "nothing";
-    if (got != "wal") refuse(path, fmt::format("journal mode is {}, want wal", got));
-  }
+  use_wal(path, *db);
   migrate(path, *db, migrations);
   return db;
 }

@@ -57,7 +57,7 @@ TEST_F(BadInputTest, UnknownOptionTaskAndPolicyAreUsageErrors) {
 TEST_F(BadInputTest, UnknownKeyOfATaskFileNamesPointerAndNearest) {
   const auto file = folder_.write("mine.json", R"({"name": "mine", "promt": 1})");
   expect_refused({"run", "--model", model(), "--tasks", file, "--db", db()}, 2,
-                 {"mine.json", "promt"});
+                 {"mine.json", "unknown key"});
 }
 
 TEST_F(BadInputTest, ModelThatIsNotBuiltYetNamesThePullCommand) {

@@ -125,7 +125,7 @@ class EngineSubjectTest : public testing::Test {
 
   const TinyCheckpoint checkpoint_;
   const std::unique_ptr<engine::Engine> engine_ = test_support::load(checkpoint_, 64, 3);
-  const ByteTokenizer tokenizer_;
+  const ByteTokenizer tokenizer_{};
   const std::vector<Query> queries_ = mixed_queries();
 };
 
@@ -145,7 +145,7 @@ TEST_F(EngineSubjectTest, AnswersAreTheSameWithAndWithoutPrefixReuse) {
     executed += a.ledger.executed_flops();
     executed_whole += b.ledger.executed_flops();
     EXPECT_EQ(b.prefix_tokens, 0);
-    if (i < 7) EXPECT_EQ(a.prefix_tokens, 80);
+    EXPECT_EQ(a.prefix_tokens, i < 7 ? 80 : 0);
   }
   EXPECT_LT(executed, executed_whole);
   // The queries are not all alike: equal answers mean something.
@@ -202,13 +202,11 @@ TEST_F(EngineSubjectTest, APromptThatDoesNotFitIsAnAnswerAndNotAnError) {
 }
 
 TEST_F(EngineSubjectTest, StopsAtAStopStringAndCutsIt) {
-  const auto& o = answer(true).observations.at(5);
+  const auto out = answer(true);
+  const auto& o = out.observations.at(5);
   for (const char* stop : {"e", "a", "!"})
     EXPECT_EQ(o.answer.text.find(stop), std::string::npos) << o.answer.text;
-  if (o.finish == engine::FinishReason::stopped) EXPECT_FALSE(o.answer.hit_length_limit);
-  const auto& unlimited = answer(true).observations.at(4);
-  if (unlimited.finish == engine::FinishReason::length)
-    EXPECT_TRUE(unlimited.answer.hit_length_limit);
+  EXPECT_EQ(o.answer.hit_length_limit, o.finish == engine::FinishReason::length);
 }
 
 TEST_F(EngineSubjectTest, AStopEndsTheGroupWithoutAnswers) {

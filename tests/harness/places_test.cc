@@ -83,7 +83,9 @@ TEST(Assets, ArePinnedAndStayInTheCache) {
     EXPECT_TRUE(paths.insert(a.path).second) << a.path;
     EXPECT_EQ(a.path.find(".."), std::string::npos) << a.path;
     EXPECT_NE(a.path.front(), '/') << a.path;
-    if (!a.unpack) EXPECT_EQ(a.sha256.size(), 64u) << a.name;
+    if (!a.unpack) {
+      EXPECT_EQ(a.sha256.size(), 64u) << a.name;
+    }
     EXPECT_FALSE(a.licence.empty()) << a.name;
     EXPECT_FALSE(a.sources.empty()) << a.name;
     for (const Source& s : a.sources) {

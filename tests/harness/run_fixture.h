@@ -28,8 +28,8 @@ class RunTest : public testing::Test {
   // moeval run on the tiny model and the built-in suites.
   std::vector<std::string> run_args(const std::string& tasks, const std::string& database,
                                     std::vector<std::string> more = {}) const {
-    std::vector<std::string> args = {"run",      "--model", model(),  "--tasks",   tasks, "--data",
-                                     "embedded", "--db",    database, "--threads", "2"};
+    std::vector<std::string> args = {"run",    "--model",  model(), "--tasks", tasks,
+                                     "--data", "embedded", "--db",  database};
     args.insert(args.end(), more.begin(), more.end());
     return args;
   }

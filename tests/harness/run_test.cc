@@ -88,7 +88,7 @@ TEST_F(RunTest, ChangedModelRefusesToResumeAndNamesTheKey) {
 TEST_F(RunTest, SampledCompletionsDependOnTheSeedAlone) {
   const auto args = [&](const char* name, const char* seed, const char* streams) {
     return run_args("humaneval", db(name),
-                    {"--limit", "1", "--num-samples", "3", "--temperature", "1", "--max-new-tokens",
+                    {"--limit", "1", "--num-samples", "3", "--temperature", "8", "--max-new-tokens",
                      "12", "--seed", seed, "--streams", streams});
   };
   ASSERT_EQ(moeval(args("a.db", "5", "1")).code, 0);

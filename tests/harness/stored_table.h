@@ -12,8 +12,10 @@ namespace stored {
 // All rows of a query, one line each, values separated by tabs.
 inline std::string rows(const std::filesystem::path& db, const std::string& sql) {
   sqlite3* handle = nullptr;
-  if (sqlite3_open_v2(db.c_str(), &handle, SQLITE_OPEN_READONLY, nullptr) != SQLITE_OK)
+  if (sqlite3_open_v2(db.c_str(), &handle, SQLITE_OPEN_READONLY, nullptr) != SQLITE_OK) {
+    sqlite3_close(handle);
     throw std::runtime_error("cannot open " + db.string());
+  }
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(handle, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
     const std::string why = sqlite3_errmsg(handle);

@@ -26,7 +26,7 @@ AttemptBundle realistic(const RunPlan& plan, int i) {
   AttemptBundle b = bundle_for(plan, i);
   b.query.prefix_text = fmt::format("subject {:3000}", i / 100);
   b.query.prompt_text = fmt::format("question {:500}", i);
-  b.output_text = "A";
+  b.output_text = std::string(20, 'A');
   return b;
 }
 

@@ -86,8 +86,8 @@ inline RunPlan small_plan(int n_samples = 3, std::vector<int64_t> ks = {1}) {
   for (int i = 0; i < n_samples; ++i) {
     SampleRow s;
     s.source_key = fmt::format("planted/{}", i);
-    s.cluster = "subject";
-    s.gold = "A";
+    s.cluster.emplace("subject");
+    s.gold.emplace("A");
     s.n_choices = 4;
     task.samples.push_back(s);
   }

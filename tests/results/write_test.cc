@@ -207,6 +207,18 @@ TEST_F(WriteTest, MarkingAgainTouchesNoMeasurement) {
               HasSubstr("no attempt 99"));
 }
 
+TEST_F(WriteTest, WithoutARunThereIsNothingToAppendToOrToFinish) {
+  auto store = writer();
+  const RunPlan plan = small_plan(1);
+  const auto says = HasSubstr("no run in progress");
+  EXPECT_THAT(message_of<StoreError>([&] { store->append(bundle_for(plan, 0)); }), says);
+  EXPECT_THAT(message_of<StoreError>([&] { store->finish("complete"); }), says);
+  store->begin_or_resume(plan);
+  EXPECT_EQ(store->finish("interrupted"), "interrupted");
+  EXPECT_THAT(message_of<StoreError>([&] { store->finish("complete"); }), says);
+  EXPECT_THAT(message_of<StoreError>([&] { store->append(bundle_for(plan, 0)); }), says);
+}
+
 TEST_F(WriteTest, AReaderCannotWrite) {
   writer();
   auto store = reader();
