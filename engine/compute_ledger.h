@@ -14,7 +14,8 @@ inline constexpr int kParts = 5;
 std::string_view part_name(Part);
 
 // useful: what the query would cost run alone, its whole prompt included. executed: what was
-// launched for it (a shared prefix is booked by the prefix, not by its users).
+// launched for it (a shared prefix is booked by the prefix, not by its users; a continuation that
+// is scored beside a generated answer is a measurement, and only executed).
 class ComputeLedger {
  public:
   void add_useful(Part, const kernels::Cost&);

@@ -87,10 +87,16 @@ RunningRequest::RunningRequest(Request request, const RequestContext& context, i
   }
 }
 
+// Scores beside a generated answer only measure it: they are no part of what the query costs.
+CostModel::Book RunningRequest::book_of_scores() const {
+  return request_.max_new_tokens > 0 ? CostModel::Book::executed : CostModel::Book::both;
+}
+
 void RunningRequest::add_head_row(std::vector<HeadRow>& heads, int32_t row, int32_t continuation,
                                   int64_t index) {
   heads.push_back({.owner = this, .row = row, .continuation = continuation, .index = index});
-  context_.cost.add_head(completion_.ledger, CostModel::Book::both, 1);
+  context_.cost.add_head(completion_.ledger,
+                         continuation < 0 ? CostModel::Book::both : book_of_scores(), 1);
 }
 
 void RunningRequest::add_decode_row(RaggedBatch& batch, std::vector<HeadRow>& heads) {
@@ -132,7 +138,7 @@ void RunningRequest::add_continuation_rows(int32_t i, RaggedBatch& batch,
     const int32_t row = batch.add(*c.kv, tokens[c.next], prompt_tokens() + c.next);
     add_head_row(heads, row, i, c.next);
   }
-  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_tokens() + c.next,
+  context_.cost.add_rows(completion_.ledger, book_of_scores(), first, prompt_tokens() + c.next,
                          request_.budget);
 }
 

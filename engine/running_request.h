@@ -74,6 +74,7 @@ class RunningRequest {
   bool prompt_done() const { return prompt_next_ == prompt_tokens(); }
   void add_prompt_rows(RaggedBatch&, std::vector<HeadRow>&);
   void add_continuation_rows(int32_t i, RaggedBatch&, std::vector<HeadRow>&);
+  CostModel::Book book_of_scores() const;
   void add_head_row(std::vector<HeadRow>&, int32_t row, int32_t continuation, int64_t index);
   void book_score(int32_t continuation, int64_t index, TokenId best, int64_t now_ns);
   void accept_token(TokenId, int64_t now_ns);

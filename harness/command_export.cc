@@ -69,7 +69,7 @@ void add_attempt(const results::StoredAttempt& a, const std::string& metric,
     for (size_t i = 0; i < a.options.size(); ++i) {
       results::LmEvalRequest r;
       r.context = a.prompt.value_or("");
-      r.continuation = fmt::format(" {}", static_cast<char>('A' + i));
+      r.continuation = a.options[i].text.value_or("");
       r.logprob_nats = a.options[i].logprob_nats;
       s.requests.push_back(std::move(r));
     }

@@ -7,6 +7,7 @@
 #include "harness/environment.h"
 #include "harness/exit_code.h"
 #include "harness/interrupt.h"
+#include "harness/places.h"
 #include "harness/runner.h"
 #include "harness/stored_runs.h"
 #include "harness/text_table.h"
@@ -45,11 +46,15 @@ int command_run(const RunOptions& o) {
     print_dry_run(o, plan, model);
     return kOk;
   }
+  resolve_model(o.spec.model);  // a mistyped name leaves no database behind
   // The store is opened before the model: a database that cannot be used is known at once.
   open_folder_of(o.spec.db);
   const auto store = results::ResultStore::open(o.spec.db, results::ResultStore::Mode::write);
   RunSpec spec = o.spec;
-  if (!spec.new_run && spec.resume.empty()) spec.resume = unfinished_run(*store, spec.name());
+  if (!spec.resume.empty())
+    spec.resume = find_run(*store, spec.resume);
+  else if (!spec.new_run)
+    spec.resume = unfinished_run(*store, spec.name());
   auto model = load_model(spec);
   const auto env = read_environment();
   RunOutcome out;

@@ -175,7 +175,7 @@ BoardRow make_row(const BoardInput& in) {
       r.interval = tasks::wilson_interval(right, r.n);
       r.method = "wilson";
     }
-    for (const int k : {10, 100})
+    for (const int k : {5, 10, 100})
       if (repeated && fewest >= k)
         if (const auto v = tasks::pass_at_k(samples, k))
           if (const auto b = tasks::bootstrap_mean(*v, kResamples, kBootstrapSeed))

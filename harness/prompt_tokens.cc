@@ -21,10 +21,25 @@ std::string plain_text(const tasks::Query& q, size_t n_demonstrations) {
   return text + q.item;
 }
 
+// The reference after the prompt as it stands: the tail of their joint tokens where the prompt's
+// own are a prefix of them, else the reference by itself (a prompt's last line end may merge with
+// the reference's indentation). Either way the bytes of prompt and reference are those that were
+// given.
+std::vector<TokenId> reference_tokens(const engine::Tokenizer& tokenizer, const std::string& prompt,
+                                      const std::vector<TokenId>& prompt_tokens,
+                                      const std::string& reference, bool bos, bool special) {
+  const auto whole = tokenizer.encode(prompt + reference, bos, special);
+  if (whole.size() > prompt_tokens.size() &&
+      std::equal(prompt_tokens.begin(), prompt_tokens.end(), whole.begin()))
+    return {whole.begin() + static_cast<std::ptrdiff_t>(prompt_tokens.size()), whole.end()};
+  return tokenizer.encode(reference, false, special);
+}
+
 // Tokens that the answer needs after the prompt. Scoring the last option token needs no position of
 // its own.
 int64_t answer_room(const tasks::Query& q, const PromptTokens& p) {
   int64_t room = q.max_new_tokens > 0 ? 1 : 0;
+  if (q.kind == tasks::Query::Kind::generate) return room;
   for (const auto& o : p.options)
     room = std::max<int64_t>(room, static_cast<int64_t>(o.size()) - 1);
   return room;
@@ -41,8 +56,6 @@ PromptTokens tokenise(const engine::Tokenizer& tokenizer, const tasks::Query& q,
   const auto encode_all = [&] {
     out.text = q.is_chat ? chat_text(tokenizer, q) : plain_text(q, demonstrations);
     out.options.clear();
-    std::vector<std::string> options = q.options;
-    if (q.kind == tasks::Query::Kind::generate && !q.reference.empty()) options = {q.reference};
     std::string context_text = out.text, moved;
     if (q.kind == tasks::Query::Kind::choose)
       while (!context_text.empty() && context_text.back() == ' ') {
@@ -50,11 +63,14 @@ PromptTokens tokenise(const engine::Tokenizer& tokenizer, const tasks::Query& q,
         context_text.pop_back();
       }
     out.prompt = tokenizer.encode(context_text, bos, special);
-    for (const auto& option : options) {
+    for (const auto& option : q.options) {
       auto whole = tokenizer.encode(context_text + moved + option, bos, special);
       const auto cut = std::min(out.prompt.size(), whole.size());
       out.options.emplace_back(whole.begin() + static_cast<std::ptrdiff_t>(cut), whole.end());
     }
+    if (q.kind == tasks::Query::Kind::generate && !q.reference.empty())
+      out.options.push_back(
+          reference_tokens(tokenizer, context_text, out.prompt, q.reference, bos, special));
   };
 
   encode_all();
@@ -70,6 +86,11 @@ PromptTokens tokenise(const engine::Tokenizer& tokenizer, const tasks::Query& q,
       --demonstrations;
       encode_all();
     }
+  // A reference only measures: where it does not fit its NLL is not measured, the query is asked.
+  if (q.kind == tasks::Query::Kind::generate && !out.options.empty() &&
+      (out.options[0].empty() ||
+       length() + static_cast<int64_t>(out.options[0].size()) - 1 > context))
+    out.options.clear();
   out.dropped_demonstrations = static_cast<int64_t>(q.demonstrations.size() - demonstrations);
   const int64_t limit = limit_for();
   if (length() > limit && q.truncation == tasks::Truncation::left_tokens && limit > 0) {

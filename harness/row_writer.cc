@@ -98,6 +98,8 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   if (a.status != "ok") a.status_detail = o.detail.empty() ? score.detail : o.detail;
   a.finish_reason = finish_word(o.finish);
   a.prompt_tokens = o.prompt_tokens;
+  a.dropped_tokens = o.dropped_tokens;
+  a.dropped_demonstrations = o.dropped_demonstrations;
   const bool answered = o.answer.status == tasks::Answer::Status::ok;
   if (answered) {
     a.k_requested = o.budget.k;
@@ -124,8 +126,9 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   a.reference_logprob_nats = o.answer.reference_logprob;
   if (o.answer.reference_logprob) a.reference_tokens = o.answer.reference_tokens;
   if (q.kind == tasks::Query::Kind::generate && answered) b.output_text = o.answer.text;
-  for (const auto& option : o.answer.options)
-    b.options.push_back({option.logprob, option.n_tokens});
+  for (size_t i = 0; i < o.answer.options.size(); ++i)
+    b.options.push_back(
+        {o.answer.options[i].logprob, o.answer.options[i].n_tokens, q.options.at(i)});
   auto verdict = make_verdict(task, score);
   verdict.score_us = score_us;
   b.verdicts.push_back(std::move(verdict));

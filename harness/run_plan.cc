@@ -78,9 +78,11 @@ std::string gold_of(const datasets::Sample& s) {
 std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const std::string& name) {
   datasets::LoadOptions options;
   options.allow_unverified = spec.allow_unverified;
-  if (spec.data == "embedded")
-    return std::make_shared<datasets::Dataset>(datasets::load(
-        name.compare(0, 4, "mmlu") == 0 ? "mmlu_embedded" : "humaneval_embedded", {}, options));
+  if (spec.data == "embedded") {
+    if (name != "mmlu" && name != "humaneval")
+      throw UsageError(fmt::format("--data embedded: there is no built-in suite for {}", name));
+    return std::make_shared<datasets::Dataset>(datasets::load(name + "_embedded", {}, options));
+  }
   std::vector<std::filesystem::path> roots;
   for (const auto& root : data_folders(spec.data))
     if (std::filesystem::is_directory(root)) roots.push_back(root);

@@ -48,6 +48,10 @@ std::string RunSpec::name() const {
 void RunSpec::validate() const {
   const auto refuse = [](const std::string& text) { throw UsageError(text); };
   if (tasks.empty()) refuse("--tasks: name at least one (moeval ls shows them)");
+  for (size_t i = 0; i < tasks.size(); ++i)
+    if (std::find(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(i), tasks[i]) !=
+        tasks.begin() + static_cast<std::ptrdiff_t>(i))
+      refuse(fmt::format("--tasks: '{}' is named twice", tasks[i]));
   if (num_fewshot && (*num_fewshot < 0 || *num_fewshot > 5))
     refuse(fmt::format("--num-fewshot {}: want 0 to 5 (MMLU has 5 demonstrations)", *num_fewshot));
   if (limit < 0) refuse(fmt::format("--limit {}: want a positive count", limit));

@@ -128,7 +128,8 @@ RunOutcome run(const RunSpec& spec, const RunPlan& plan, LoadedModel& model, con
     store.finish("failed");
     throw;
   }
-  out.status = store.finish(stop ? "interrupted" : "complete");
+  const auto stored = store.counts(start.run_id);
+  out.status = store.finish(stop && stored.done < out.planned ? "interrupted" : "complete");
   const auto counts = store.counts(start.run_id);
   out.done = counts.done;
   out.infra = counts.infra;

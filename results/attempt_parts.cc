@@ -8,8 +8,9 @@ namespace results {
 
 AttemptParts::AttemptParts(Database& db)
     : db_(db),
-      options_(db.prepare("SELECT logprob_nats, n_tokens FROM attempt_option WHERE attempt_id = ? "
-                          "ORDER BY option_ix")),
+      options_(
+          db.prepare("SELECT logprob_nats, n_tokens, text FROM attempt_option WHERE attempt_id = ? "
+                     "ORDER BY option_ix")),
       layers_(db.prepare("SELECT layer, tokens, k_sum, k_max FROM attempt_layer "
                          "WHERE attempt_id = ? ORDER BY layer")),
       experts_(db.prepare("SELECT n_layers, n_experts, tokens FROM attempt_expert "
@@ -22,6 +23,7 @@ std::vector<OptionRow> AttemptParts::options(int64_t attempt_id) {
     OptionRow& o = rows.emplace_back();
     options_.read(0, o.logprob_nats);
     options_.read(1, o.n_tokens);
+    options_.read(2, o.text);
   }
   options_.reset();
   return rows;

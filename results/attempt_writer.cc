@@ -18,7 +18,7 @@ std::string attempt_checksum(const AttemptContext& context, const AttemptRow& ro
   visit_columns(row, ColumnHasher{c});
   c.field("options", static_cast<int64_t>(options.size()));
   for (const OptionRow& o : options)
-    c.field("logprob_nats", o.logprob_nats).field("n_tokens", o.n_tokens);
+    c.field("logprob_nats", o.logprob_nats).field("n_tokens", o.n_tokens).field("text", o.text);
   c.field("layers", static_cast<int64_t>(layers.size()));
   for (const LayerRow& l : layers) {
     c.field("layer", l.layer).field("tokens", l.tokens);
@@ -106,7 +106,7 @@ AttemptWriter::AttemptWriter(Database& db, ActiveRun& run)
           "run_id, ordinal, try_ix, session_ix, query_id, policy_id, repeat_ix, output_text_id, "
           "row_sha256, chain_ix, chain_sha256"))),
       add_option_(db.prepare("INSERT INTO attempt_option(attempt_id, option_ix, logprob_nats, "
-                             "n_tokens) VALUES(?, ?, ?, ?)")),
+                             "n_tokens, text) VALUES(?, ?, ?, ?, ?)")),
       add_layer_(db.prepare("INSERT INTO attempt_layer(attempt_id, layer, tokens, k_sum, k_max) "
                             "VALUES(?, ?, ?, ?, ?)")),
       add_expert_(db.prepare("INSERT INTO attempt_expert(attempt_id, n_layers, n_experts, tokens) "
@@ -199,7 +199,9 @@ void AttemptWriter::store(const AttemptBundle& b) {
   const int64_t attempt_id = db_.last_insert_rowid();
   for (size_t i = 0; i < b.options.size(); ++i) {
     add_option_.bind(1, attempt_id).bind(2, static_cast<int64_t>(i));
-    add_option_.bind(3, b.options[i].logprob_nats).bind(4, b.options[i].n_tokens);
+    add_option_.bind(3, b.options[i].logprob_nats)
+        .bind(4, b.options[i].n_tokens)
+        .bind(5, b.options[i].text);
     add_option_.run();
   }
   for (const LayerRow& l : b.layers) {

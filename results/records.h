@@ -168,6 +168,7 @@ struct QueryRow {
 struct OptionRow {                     // one scored continuation, in option order
   std::optional<double> logprob_nats;  // sum over its tokens
   int64_t n_tokens = 0;
+  std::optional<std::string> text;  // the continuation that was scored
 };
 
 struct LayerRow {  // how many experts ran in a layer, over the query's tokens
@@ -195,7 +196,8 @@ struct AttemptRow {
   std::optional<std::string> p_k_json;  // predictor's estimate of P(right | k): [[k, p], ...]
 
   std::optional<int64_t> prompt_tokens, prefix_tokens, output_tokens;
-  std::optional<std::string> prefix_sha256;  // PrefixRow that it used
+  std::optional<int64_t> dropped_tokens, dropped_demonstrations;  // by the truncation rule
+  std::optional<std::string> prefix_sha256;                       // PrefixRow that it used
 
   std::optional<int64_t> scheduled_ns;  // steady clock, from the start of the session
   std::optional<int64_t> queue_us, predict_us, prefill_us, decode_us, ttft_us, latency_us,

@@ -140,6 +140,8 @@ void visit_columns(R& r, V&& v) {
   v("p_k_json", r.p_k_json);
   v("prompt_tokens", r.prompt_tokens);
   v("prefix_tokens", r.prefix_tokens);
+  v("dropped_tokens", r.dropped_tokens);
+  v("dropped_demonstrations", r.dropped_demonstrations);
   v("output_tokens", r.output_tokens);
   v("prefix_sha256", r.prefix_sha256);
   v("scheduled_ns", r.scheduled_ns);

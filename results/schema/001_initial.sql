@@ -240,6 +240,8 @@ CREATE TABLE attempt(
   p_k_json TEXT,
   prompt_tokens INTEGER CHECK(prompt_tokens >= 0),
   prefix_tokens INTEGER CHECK(prefix_tokens >= 0),
+  dropped_tokens INTEGER CHECK(dropped_tokens >= 0),
+  dropped_demonstrations INTEGER CHECK(dropped_demonstrations >= 0),
   output_tokens INTEGER CHECK(output_tokens >= 0),
   prefix_sha256 TEXT,
   scheduled_ns INTEGER,
@@ -291,6 +293,7 @@ CREATE TABLE attempt_option(
   option_ix INTEGER NOT NULL CHECK(option_ix >= 0),
   logprob_nats REAL,
   n_tokens INTEGER NOT NULL CHECK(n_tokens >= 0),
+  text TEXT,
   PRIMARY KEY(attempt_id, option_ix)
 ) STRICT, WITHOUT ROWID;
 
