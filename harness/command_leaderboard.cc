@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 #include <tuple>
 
 #include "harness/commands.h"
@@ -15,6 +16,10 @@ namespace harness {
 int command_leaderboard(const LeaderboardOptions& o) {
   const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
   auto inputs = board_inputs(*store, o.run.empty() ? "" : find_run(*store, o.run));
+  for (const auto& task : o.tasks)
+    if (std::none_of(inputs.begin(), inputs.end(),
+                     [&](const BoardInput& in) { return in.task == task; }))
+      throw UsageError(fmt::format("--tasks {}: {} holds no result of it", task, o.db));
   std::erase_if(inputs, [&](const BoardInput& in) {
     return !o.tasks.empty() && std::find(o.tasks.begin(), o.tasks.end(), in.task) == o.tasks.end();
   });
@@ -22,10 +27,12 @@ int command_leaderboard(const LeaderboardOptions& o) {
   std::stable_sort(inputs.begin(), inputs.end(), [](const BoardInput& a, const BoardInput& b) {
     return a.started_at > b.started_at;
   });
+  size_t hidden = 0;
   if (!o.all_runs && o.run.empty()) {
-    std::set<std::pair<std::string, std::string>> seen;
-    std::erase_if(inputs,
-                  [&](const BoardInput& in) { return !seen.emplace(in.run_name, in.task).second; });
+    std::set<std::tuple<std::string, std::string, std::string>> seen;
+    hidden = std::erase_if(inputs, [&](const BoardInput& in) {
+      return !seen.emplace(in.run_name, in.task, in.identity).second;
+    });
   }
   if (inputs.empty()) {
     fmt::print(stderr, "no results in {}; moeval run makes some\n", o.db);
@@ -37,6 +44,8 @@ int command_leaderboard(const LeaderboardOptions& o) {
     return std::make_tuple(a.input->task, -a.score) < std::make_tuple(b.input->task, -b.score);
   });
   fmt::print("{}", render_board(rows, o.format, o.subjects));
+  if (hidden > 0)
+    fmt::print(stderr, "{} older results of the same runs are hidden (--all shows them)\n", hidden);
   return kOk;
 }
 

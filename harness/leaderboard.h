@@ -18,6 +18,7 @@ namespace harness {
 struct BoardInput {
   std::string run_uuid, run_name, started_at, status;
   std::string model, policy, task, suite, metric, scenario, data;
+  std::string identity;  // of model, data and seed: what the name may leave out
   int64_t n_shot = 0;
   std::optional<double> chance;
   int64_t planned = 0;  // attempts

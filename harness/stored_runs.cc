@@ -48,6 +48,7 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
       in.metric = t.task.metric;
       in.scenario = r.run.scenario;
       in.data = t.dataset.revision.value_or("unknown");
+      in.identity = fmt::format("{} {} {}", r.model.weights_sha256, t.dataset.sha256, r.run.seed);
       in.n_shot = t.task.n_shot;
       in.chance = t.task.chance;
       for (const auto& c : cells)

@@ -147,6 +147,30 @@ TEST(Tokenise, ScoresTheReferenceOfAGenerationAndKeepsRoomForOneToken) {
   EXPECT_EQ(p.options[0], ids(" return 1\n"));
 }
 
+TEST(Tokenise, KeepsEveryByteOfAReferenceThatMergesWithThePrompt) {
+  // "x" at the prompt's end and "y" at the reference's start are one token when joined.
+  Query q;
+  q.kind = Query::Kind::generate;
+  q.max_new_tokens = 5;
+  q.item = "ax";
+  q.reference = "yb";
+  const auto p = tokenise(ByteTokenizer({.pair = "xy"}), q, 100);
+  EXPECT_EQ(p.prompt, ids("ax"));
+  ASSERT_EQ(p.options.size(), 1u);
+  EXPECT_EQ(p.options[0], ids("yb"));
+}
+
+TEST(Tokenise, AsksAQueryWhoseReferenceDoesNotFit) {
+  Query q;
+  q.kind = Query::Kind::generate;
+  q.max_new_tokens = 5;
+  q.item = "abc";
+  q.reference = "0123456789";
+  const auto p = tokenise(ByteTokenizer(), q, 8);
+  EXPECT_FALSE(p.too_long);
+  EXPECT_TRUE(p.options.empty());
+}
+
 TEST(Tokenise, RendersAChatByTheModelsTemplate) {
   Query q;
   q.is_chat = true;

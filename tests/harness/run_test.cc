@@ -147,6 +147,23 @@ TEST_F(RunTest, LeaderboardShowsCountIntervalAndChance) {
             std::string::npos);
 }
 
+TEST_F(RunTest, LeaderboardKeepsModelsOfOneNameApart) {
+  const auto other = folder_.path() / "other" / "tiny";
+  support::write_tiny_model(other, 2);
+  auto args = run_args("mmlu_cloze", db(), {"--limit", "1"});
+  ASSERT_EQ(moeval(args).code, 0);
+  args[2] = other;
+  ASSERT_EQ(moeval(args).code, 0);
+  const auto board = moeval({"leaderboard", "--db", db(), "--format", "json"});
+  size_t rows = 0;
+  for (size_t at = board.out.find("\"task\""); at != std::string::npos;
+       at = board.out.find("\"task\"", at + 1))
+    ++rows;
+  EXPECT_EQ(rows, 2u) << board.out;
+  EXPECT_EQ(moeval({"leaderboard", "--db", db(), "--tasks", "nosuch"}).code, 2);
+  EXPECT_EQ(moeval(run_args("mmlu,mmlu", db("twice.db"))).code, 2);
+}
+
 TEST_F(RunTest, ExportWritesLmEvalFiles) {
   ASSERT_EQ(
       moeval(run_args("mmlu_cloze,humaneval", db(), {"--limit", "1", "--max-new-tokens", "4"}))
