@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <new>
@@ -230,7 +233,12 @@ int run_command_line(int argc, char** argv) {
     return code == 0 ? kOk : kUsage;
   }
   try {
-    return chosen();
+    const int code = chosen();
+    if (std::fflush(stdout) != 0 && errno != EPIPE) {
+      fmt::print(stderr, "moeval: standard output: {}\n", std::strerror(errno));
+      return kIncomplete;
+    }
+    return code;
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "moeval: out of memory\n");
     return kIncomplete;

@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "harness/clock.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
 #include "harness/interrupt.h"
@@ -46,6 +47,10 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
   if (spec.data.empty() && stored.dataset.revision == "embedded") spec.data = "embedded";
   const auto plan = make_plan(spec);
   const auto& suite = plan.suites[0];
+  if (suite.task->scorer() != stored.task.scorer)
+    throw results::FingerprintMismatch(fmt::format("{}: this program marks by {}, the run by {}",
+                                                   stored.task.name, suite.task->scorer(),
+                                                   stored.task.scorer));
   if (suite.data->sha256 != stored.dataset.sha256)
     throw results::FingerprintMismatch(
         fmt::format("{}: data sha256 is {}, the run used {}; point --data at the run's data",
@@ -73,9 +78,15 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     if (found == samples.end())
       throw results::FingerprintMismatch(
           fmt::format("{}: the data have no sample '{}'", stored.task.name, a.sample.source_key));
+    const int64_t t0 = steady_ns();
     const auto score = suite.task->score(*found->second, answer_of(a), sandbox);
-    const auto verdict = make_verdict(*suite.task, score);
+    auto verdict = make_verdict(*suite.task, score);
+    verdict.score_us = (steady_ns() - t0) / 1000;
     ++tally.marked;
+    if (a.attempt.status == "infra") {
+      ++tally.unscored;  // not done: the run's own command tries it again
+      continue;
+    }
     if (!verdict.correct) {
       ++tally.unscored;
       continue;  // our machinery failed: the old verdict stands

@@ -56,6 +56,10 @@ int command_run(const RunOptions& o) {
   else if (!spec.new_run)
     spec.resume = unfinished_run(*store, spec.name());
   auto model = load_model(spec);
+  for (const auto& s : plan.suites)
+    if (s.task->is_chat() && model.tokenizer->chat_template().empty())
+      throw UsageError(fmt::format("--tasks {}: {} has no chat template that is known here",
+                                   s.task->name(), model.label));
   const auto env = read_environment();
   RunOutcome out;
   try {

@@ -37,7 +37,7 @@ std::string RunSpec::name() const {
   if (limit > 0) out += fmt::format(" limit {}", limit);
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
   if (num_samples > 1) out += fmt::format(" x{}", num_samples);
-  if (temperature && *temperature > 0) out += fmt::format(" T={}", *temperature);
+  if (temperature && *temperature > 0) out += fmt::format(" T={} seed {}", *temperature, seed);
   if (top_p && *top_p < 1) out += fmt::format(" top-p {}", *top_p);
   if (max_new_tokens > 0) out += fmt::format(" {} new tokens", max_new_tokens);
   if (scenario == Scenario::single) out += " single";

@@ -64,11 +64,12 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
         BoardInput::Attempt one;
         one.sample = a.sample.source_key;
         one.cluster = a.sample.cluster.value_or(a.sample.source_key);
-        if (a.verdict && a.verdict->correct) one.correct = *a.verdict->correct == 1;
+        if (a.attempt.status != "infra" && a.verdict && a.verdict->correct)
+          one.correct = *a.verdict->correct == 1;
         one.latency_us = a.attempt.latency_us;
         if (a.attempt.useful) one.useful_flops = a.attempt.useful->total();
         in.done += a.attempt.status != "infra";
-        in.failed += a.attempt.status != "ok";
+        in.failed += a.attempt.status != "ok" && a.attempt.status != "infra";
         in.attempts.push_back(std::move(one));
         return true;
       });
