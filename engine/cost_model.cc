@@ -23,8 +23,8 @@ CostModel::CostModel(const ModelConfig& c)
       projections_flops_(row_flops(c.n_heads * c.d_head, c.d_model) +
                          2 * row_flops(c.n_kv_heads * c.d_head, c.d_model) +
                          row_flops(c.d_model, c.n_heads * c.d_head)),
-      expert_flops_(2 * row_flops(c.moe.d_expert, c.d_model) +
-                    row_flops(c.d_model, c.moe.d_expert)),
+      expert_flops_(2 * row_flops(c.moe.d_shared, c.d_model) +
+                    row_flops(c.d_model, c.moe.d_shared)),
       head_flops_(row_flops(c.vocab, c.d_model)) {}
 
 void CostModel::add_rows(ComputeLedger& ledger, Book where, int64_t first, int64_t last,

@@ -133,19 +133,6 @@ ComputeLedger Engine::launched() const { return impl_->forward.launched(); }
 
 uint64_t Engine::weight_bytes() const { return impl_->weights.bytes(); }
 
-Engine::Parameters Engine::parameters() const {
-  const ModelConfig& c = impl_->config;
-  const int64_t d = c.d_model, d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
-  int64_t layer = 2 * d_q * d + 2 * d_kv * d + 2 * d;
-  if (c.qkv_bias) layer += d_q + 2 * d_kv;
-  if (c.qk_norm) layer += 2 * c.d_head;
-  Parameters p;
-  p.per_expert = c.n_layers * 3 * d * c.moe.d_expert;
-  p.dense = c.n_layers * layer + c.vocab * d * (c.tied_head ? 1 : 2) + d;
-  p.total = p.dense + c.moe.n_experts * p.per_expert;
-  return p;
-}
-
 ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget budget) const {
   ComputeLedger ledger;
   impl_->cost.add_rows(ledger, CostModel::Book::both, 0, prompt_tokens, budget);

@@ -13,6 +13,7 @@
 #include "engine/checkpoint.h"
 #include "engine/compute_ledger.h"
 #include "engine/model_config.h"
+#include "engine/parameters.h"
 #include "engine/request.h"
 
 namespace engine {
@@ -56,10 +57,7 @@ class Engine {
   ComputeLedger launched() const;
 
   uint64_t weight_bytes() const;  // memory held by weights
-  struct Parameters {
-    int64_t total = 0, per_expert = 0, dense = 0;  // dense: everything that is not an expert
-  };
-  Parameters parameters() const;
+  Parameters parameters() const { return count_parameters(config()); }
 
   // FLOPs of a query run alone: n prompt tokens, head on `head_rows` of them.
   ComputeLedger cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget) const;

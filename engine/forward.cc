@@ -55,7 +55,7 @@ void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
   kernels::matmul(normed_.data(), d, m, w.q, data_or_null(w.q_bias), q_.data(), d_q, pool_);
   kernels::matmul(normed_.data(), d, m, w.k, data_or_null(w.k_bias), k_.data(), d_kv, pool_);
   kernels::matmul(normed_.data(), d, m, w.v, data_or_null(w.v_bias), v_.data(), d_kv, pool_);
-  if (config_.qk_norm) {
+  if (config_.qk_norm == QkNorm::head) {
     kernels::rms_norm(q_.data(), m * config_.n_heads, d_head, w.q_norm.data(), config_.norm_eps,
                       q_.data(), pool_);
     kernels::rms_norm(k_.data(), m * config_.n_kv_heads, d_head, w.k_norm.data(), config_.norm_eps,

@@ -7,7 +7,7 @@
 
 namespace engine {
 
-int64_t experts_scratch_floats(const MoeConfig& moe, int64_t m) { return 2 * m * moe.d_expert; }
+int64_t experts_scratch_floats(const MoeConfig& moe, int64_t m) { return 2 * m * moe.d_shared; }
 
 void run_experts(const LayerWeights& layer, const float* x, int64_t m, float* scratch, float* y,
                  kernels::ThreadPool& pool) {

@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "engine/model_file_error.h"
 #include "kernels/dtype.h"
@@ -57,7 +59,9 @@ bool row_is_finite(Dtype dtype, const std::byte* row, int64_t n) {
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, kernels::ThreadPool& pool)
-      : checkpoint_(checkpoint), pool_(pool) {}
+      : checkpoint_(checkpoint), pool_(pool) {
+    for (const TensorInfo& t : checkpoint.tensors()) by_name_.emplace(t.name, &t);
+  }
 
   kernels::PackedMatrix matrix(const std::string& name, int64_t n_out, int64_t n_in) const {
     const TensorInfo& info = require(name, {n_out, n_in});
@@ -87,11 +91,12 @@ class Loader {
 
  private:
   const TensorInfo& require(const std::string& name, const std::vector<int64_t>& shape) const {
-    const TensorInfo* info = checkpoint_.find(name);
-    if (!info) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) {
       throw ModelFileError(
           fmt::format("{}: tensor {} is missing", checkpoint_.path().string(), name));
     }
+    const TensorInfo* info = found->second;
     if (info->shape != shape) {
       throw ModelFileError(fmt::format("{}: tensor {}: shape is [{}], want [{}]",
                                        checkpoint_.path().string(), info->stored_name,
@@ -104,12 +109,14 @@ class Loader {
     checkpoint_.read_rows(info, row, 1, dst);
     if (!row_is_finite(info.dtype, static_cast<const std::byte*>(dst), n)) {
       throw ModelFileError(fmt::format("{}: tensor {}: row {} holds a NaN or an infinity",
-                                       checkpoint_.path().string(), info.stored_name, row));
+                                       checkpoint_.path().string(), info.stored_name,
+                                       info.first_row + row));
     }
   }
 
   const Checkpoint& checkpoint_;
   kernels::ThreadPool& pool_;
+  std::unordered_map<std::string_view, const TensorInfo*> by_name_;  // tens of thousands of experts
 };
 
 LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t layer) {
@@ -126,14 +133,27 @@ LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t laye
     w.k_bias = loader.vector(name("k_bias"), d_kv);
     w.v_bias = loader.vector(name("v_bias"), d_kv);
   }
-  if (c.qk_norm) {
-    w.q_norm = loader.vector(name("q_norm"), c.d_head);
-    w.k_norm = loader.vector(name("k_norm"), c.d_head);
+  if (c.qk_norm != QkNorm::none) {
+    const bool whole = c.qk_norm == QkNorm::whole;
+    w.q_norm = loader.vector(name("q_norm"), whole ? d_q : c.d_head);
+    w.k_norm = loader.vector(name("k_norm"), whole ? d_kv : c.d_head);
   }
   w.ffn_norm = loader.vector(name("ffn_norm"), c.d_model);
-  w.experts.push_back({loader.matrix(name("gate"), c.moe.d_expert, c.d_model),
-                       loader.matrix(name("up"), c.moe.d_expert, c.d_model),
-                       loader.matrix(name("down"), c.d_model, c.moe.d_expert)});
+  if (c.moe.router == RouterKind::linear) {
+    w.router.weight = loader.matrix(name("router"), c.moe.n_routed(), c.d_model);
+  }
+  if (c.moe.shared_gate) {
+    w.router.shared_gate = loader.matrix(name("shared_gate"), c.moe.n_shared, c.d_model);
+  }
+  for (int32_t e = 0; e < c.moe.n_experts; ++e) {
+    const int64_t width = e < c.moe.n_shared ? c.moe.d_shared : c.moe.d_expert;
+    const auto part = [&](const char* p) {
+      return fmt::format("layers.{}.experts.{}.{}", layer, e, p);
+    };
+    w.experts.push_back({loader.matrix(part("gate"), width, c.d_model),
+                         loader.matrix(part("up"), width, c.d_model),
+                         loader.matrix(part("down"), c.d_model, width)});
+  }
   return w;
 }
 
@@ -144,9 +164,13 @@ uint64_t float_bytes(const std::vector<float>& v) { return v.size() * sizeof(flo
 uint64_t Weights::bytes() const {
   uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
   for (const LayerWeights& w : layers) {
-    for (const auto* m : {&w.q, &w.k, &w.v, &w.o}) sum += m->bytes();
-    for (const auto* v :
-         {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm}) {
+    const Router& r = w.router;
+    for (const auto* m :
+         {&w.q, &w.k, &w.v, &w.o, &r.weight, &r.shared_gate, &r.rep_gate, &r.rep_up, &r.mix}) {
+      sum += m->bytes();
+    }
+    for (const auto* v : {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm,
+                          &w.k_norm, &r.bias, &w.expert_means}) {
       sum += float_bytes(*v);
     }
     for (const Expert& e : w.experts) sum += e.gate.bytes() + e.up.bytes() + e.down.bytes();
@@ -156,10 +180,6 @@ uint64_t Weights::bytes() const {
 
 Weights load_weights(const Checkpoint& checkpoint, kernels::ThreadPool& pool) {
   const ModelConfig& c = checkpoint.config();
-  if (c.moe.n_experts != 1) {
-    throw ModelFileError(fmt::format("{}: the model has {} experts; this build runs dense models",
-                                     checkpoint.path().string(), c.moe.n_experts));
-  }
   const Loader loader(checkpoint, pool);
   Weights w;
   w.embed = loader.matrix("embed", c.vocab, c.d_model);

@@ -37,10 +37,10 @@ inline engine::ModelConfig tiny_config(std::string family = "llama") {
   c.vocab = 97;
   c.max_tokens = 256;
   c.qkv_bias = family == "qwen2";
-  c.qk_norm = family == "qwen3";
+  c.qk_norm = family == "qwen3" ? engine::QkNorm::head : engine::QkNorm::none;
   c.tied_head = family == "qwen3";
   c.rope.d_rot = 16;
-  c.moe.d_expert = 96;
+  c.moe.d_shared = 96;
   return c;
 }
 
@@ -51,7 +51,7 @@ class TinyCheckpoint : public engine::Checkpoint {
                           kernels::Dtype dtype = kernels::Dtype::f32, uint64_t seed = 1)
       : config_(std::move(config)), dtype_(dtype), random_(seed) {
     const int64_t d = config_.d_model, d_q = config_.n_heads * config_.d_head;
-    const int64_t d_kv = config_.n_kv_heads * config_.d_head, d_expert = config_.moe.d_expert;
+    const int64_t d_kv = config_.n_kv_heads * config_.d_head, d_expert = config_.moe.d_shared;
     matrix("embed", config_.vocab, d);
     if (!config_.tied_head) matrix("head", config_.vocab, d);
     vector("final_norm", d, 1.0f);
@@ -67,14 +67,14 @@ class TinyCheckpoint : public engine::Checkpoint {
         vector(layer + "k_bias", d_kv, 0.0f);
         vector(layer + "v_bias", d_kv, 0.0f);
       }
-      if (config_.qk_norm) {
+      if (config_.qk_norm == engine::QkNorm::head) {
         vector(layer + "q_norm", config_.d_head, 1.0f);
         vector(layer + "k_norm", config_.d_head, 1.0f);
       }
       vector(layer + "ffn_norm", d, 1.0f);
-      matrix(layer + "gate", d_expert, d);
-      matrix(layer + "up", d_expert, d);
-      matrix(layer + "down", d, d_expert);
+      matrix(layer + "experts.0.gate", d_expert, d);
+      matrix(layer + "experts.0.up", d_expert, d);
+      matrix(layer + "experts.0.down", d, d_expert);
     }
   }
 
