@@ -11,18 +11,30 @@
 
 namespace engine {
 
-// A gated feed-forward block: down(silu(gate x) * up x). gate, up [d_expert, d_model], down
-// [d_model, d_expert].
+// A gated feed-forward block: down(silu(gate x) * up x). gate, up [width, d_model], down
+// [d_model, width].
 struct Expert {
   kernels::PackedMatrix gate, up, down;
+};
+
+// What gives every routed expert a score; empty parts where the model's router has none.
+struct Router {
+  kernels::PackedMatrix weight;       // [n_routed, d_model]
+  std::vector<float> bias;            // [n_routed]
+  kernels::PackedMatrix shared_gate;  // [n_shared, d_model]
+  // representative: score += mix . |silu(rep_gate x) * rep_up x|, neurons of the routed experts.
+  kernels::PackedMatrix rep_gate, rep_up;  // [n_routed * n_representatives, d_model]
+  kernels::PackedMatrix mix;               // [n_routed, n_routed * n_representatives]
 };
 
 struct LayerWeights {
   std::vector<float> attn_norm, ffn_norm;
   kernels::PackedMatrix q, k, v, o;
   std::vector<float> q_bias, k_bias, v_bias;  // empty when the model has none
-  std::vector<float> q_norm, k_norm;          // [d_head], empty when the model has none
-  std::vector<Expert> experts;                // moe.n_experts of them; one in a dense model
+  std::vector<float> q_norm, k_norm;          // [d_head], of all heads (QkNorm::whole), or empty
+  Router router;
+  std::vector<Expert> experts;  // moe.n_experts of them, shared ones first; one in a dense model
+  std::vector<float> expert_means;  // [n_experts, d_model] where the model compensates
 };
 
 struct Weights {
