@@ -1,45 +1,47 @@
 #include "engine/moe_layer.h"
 
-#include <algorithm>
 #include <cassert>
-#include <limits>
 #include <vector>
 
-#include "kernels/elementwise.h"
-#include "kernels/matmul.h"
+#include "engine/comm/placement.h"
+#include "engine/comm/self.h"
+#include "engine/expert_router.h"
+#include "engine/expert_runner.h"
 
 namespace engine {
 
 struct MoeLayer::Impl {
-  const ModelConfig& config;
+  Impl(const ModelConfig& c, GateNorm norm, int64_t max_rows, int ranks, kernels::ThreadPool& p)
+      : pool(p),
+        router(c, norm),
+        placement(Placement::blocks(c.moe.n_routed(), ranks)),
+        runner(c, placement, self, pool),
+        weights(static_cast<size_t>(max_rows * kMaxBudget)) {}
+
   kernels::ThreadPool& pool;
-  std::vector<float> scratch;
+  ExpertRouter router;
+  const Placement placement;
+  SelfCommunicator self;
+  ExpertRunner runner;
+  std::vector<float> weights;  // of the rows routed last
 };
 
-MoeLayer::MoeLayer(const ModelConfig& config, GateNorm, int64_t max_rows, int,
+MoeLayer::MoeLayer(const ModelConfig& config, GateNorm norm, int64_t max_rows, int ranks,
                    kernels::ThreadPool& pool)
-    : impl_(std::make_unique<Impl>(config, pool,
-                                   std::vector<float>(2 * max_rows * config.moe.d_shared))) {}
+    : impl_(std::make_unique<Impl>(config, norm, max_rows, ranks, pool)) {}
+
 MoeLayer::~MoeLayer() = default;
 
-void MoeLayer::route(const LayerWeights& w, int32_t layer, const float*, int64_t m,
-                     const ExpertBudget* const*, StepRouting& routing) {
-  assert(w.experts.size() == 1);
-  (void)w;
-  std::fill_n(routing.ids(layer), m * kMaxBudget, int16_t{-1});
-  for (int64_t r = 0; r < m; ++r) routing.ids(layer)[r * kMaxBudget] = 0;
-  std::fill_n(routing.margins(layer), m, std::numeric_limits<float>::quiet_NaN());
+void MoeLayer::route(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
+                     const ExpertBudget* const* budgets, StepRouting& step) {
+  assert(m * kMaxBudget <= static_cast<int64_t>(impl_->weights.size()));
+  impl_->router.route(w, layer, x, m, budgets, step.ids(layer), impl_->weights.data(),
+                      step.margins(layer), impl_->pool);
 }
 
-void MoeLayer::run(const LayerWeights& w, int32_t, const float* x, int64_t m, const StepRouting&,
-                   float* y) {
-  const Expert& e = w.experts.front();
-  const int64_t d_model = e.gate.n_in(), width = e.gate.n_out();
-  float *gate = impl_->scratch.data(), *up = gate + m * width;
-  kernels::matmul(x, d_model, m, e.gate, nullptr, gate, width, impl_->pool);
-  kernels::matmul(x, d_model, m, e.up, nullptr, up, width, impl_->pool);
-  kernels::swiglu(gate, up, m, width, gate, impl_->pool);
-  kernels::matmul(gate, width, m, e.down, nullptr, y, d_model, impl_->pool);
+void MoeLayer::run(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
+                   const StepRouting& step, float* y) {
+  impl_->runner.run(w, x, m, 0, step.ids(layer), impl_->weights.data(), y);
 }
 
 }  // namespace engine
