@@ -119,6 +119,17 @@ class Loader {
   std::unordered_map<std::string_view, const TensorInfo*> by_name_;  // tens of thousands of experts
 };
 
+void load_router(const Loader& loader, const MoeConfig& moe, int64_t d_model, int32_t layer,
+                 Router& router) {
+  const auto name = [&](const char* part) { return fmt::format("layers.{}.{}", layer, part); };
+  if (moe.router == RouterKind::linear) {
+    router.weight = loader.matrix(name("router"), moe.n_routed(), d_model);
+  }
+  if (moe.shared_gate) {
+    router.shared_gate = loader.matrix(name("shared_gate"), moe.n_shared, d_model);
+  }
+}
+
 LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t layer) {
   const auto name = [&](const char* part) { return fmt::format("layers.{}.{}", layer, part); };
   const int64_t d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
@@ -139,12 +150,7 @@ LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t laye
     w.k_norm = loader.vector(name("k_norm"), whole ? d_kv : c.d_head);
   }
   w.ffn_norm = loader.vector(name("ffn_norm"), c.d_model);
-  if (c.moe.router == RouterKind::linear) {
-    w.router.weight = loader.matrix(name("router"), c.moe.n_routed(), c.d_model);
-  }
-  if (c.moe.shared_gate) {
-    w.router.shared_gate = loader.matrix(name("shared_gate"), c.moe.n_shared, c.d_model);
-  }
+  load_router(loader, c.moe, c.d_model, layer, w.router);
   for (int32_t e = 0; e < c.moe.n_experts; ++e) {
     const int64_t width = e < c.moe.n_shared ? c.moe.d_shared : c.moe.d_expert;
     const auto part = [&](const char* p) {
@@ -159,21 +165,42 @@ LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t laye
 
 uint64_t float_bytes(const std::vector<float>& v) { return v.size() * sizeof(float); }
 
+uint64_t expert_bytes(const Expert& e) { return e.gate.bytes() + e.up.bytes() + e.down.bytes(); }
+
+// Of a layer without its experts.
+uint64_t dense_bytes(const LayerWeights& w) {
+  uint64_t sum = float_bytes(w.expert_means) + float_bytes(w.router.bias);
+  for (const auto* m : {&w.q, &w.k, &w.v, &w.o, &w.router.weight, &w.router.shared_gate,
+                        &w.router.rep_gate, &w.router.rep_up, &w.router.mix}) {
+    sum += m->bytes();
+  }
+  for (const auto* v :
+       {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm}) {
+    sum += float_bytes(*v);
+  }
+  return sum;
+}
+
 }  // namespace
 
 uint64_t Weights::bytes() const {
   uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
   for (const LayerWeights& w : layers) {
-    const Router& r = w.router;
-    for (const auto* m :
-         {&w.q, &w.k, &w.v, &w.o, &r.weight, &r.shared_gate, &r.rep_gate, &r.rep_up, &r.mix}) {
-      sum += m->bytes();
+    sum += dense_bytes(w);
+    for (const Expert& e : w.experts) sum += expert_bytes(e);
+  }
+  return sum;
+}
+
+uint64_t Weights::bytes_used(const RoutingTrace& trace) const {
+  uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    sum += dense_bytes(layers[layer]);
+    for (size_t e = 0; e < layers[layer].experts.size(); ++e) {
+      if (trace.tokens_on(static_cast<int32_t>(layer), static_cast<int32_t>(e)) > 0) {
+        sum += expert_bytes(layers[layer].experts[e]);
+      }
     }
-    for (const auto* v : {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm,
-                          &w.k_norm, &r.bias, &w.expert_means}) {
-      sum += float_bytes(*v);
-    }
-    for (const Expert& e : w.experts) sum += e.gate.bytes() + e.up.bytes() + e.down.bytes();
   }
   return sum;
 }

@@ -40,22 +40,13 @@ std::string main_dtype(const engine::Checkpoint& checkpoint) {
 
 // The model's architecture as JSON, for the model row.
 std::string config_json(const engine::ModelConfig& c) {
-  return nlohmann::json{{"family", c.family},
-                        {"n_layers", c.n_layers},
-                        {"d_model", c.d_model},
-                        {"n_heads", c.n_heads},
-                        {"n_kv_heads", c.n_kv_heads},
-                        {"d_head", c.d_head},
-                        {"d_expert", c.moe.n_routed() ? c.moe.d_expert : c.moe.d_shared},
-                        {"n_experts", c.moe.n_experts},
-                        {"trained_k", c.moe.trained_k},
-                        {"vocab", c.vocab},
-                        {"max_tokens", c.max_tokens},
-                        {"norm_eps", c.norm_eps},
-                        {"rope_theta", c.rope.theta},
-                        {"qkv_bias", c.qkv_bias},
-                        {"qk_norm", c.qk_norm == engine::QkNorm::head},
-                        {"tied_head", c.tied_head}}
+  return nlohmann::json{
+      {"family", c.family},         {"n_layers", c.n_layers},       {"d_model", c.d_model},
+      {"n_heads", c.n_heads},       {"n_kv_heads", c.n_kv_heads},   {"d_head", c.d_head},
+      {"d_expert", c.moe.d_expert}, {"n_experts", c.moe.n_experts}, {"trained_k", c.moe.trained_k},
+      {"vocab", c.vocab},           {"max_tokens", c.max_tokens},   {"norm_eps", c.norm_eps},
+      {"rope_theta", c.rope.theta}, {"qkv_bias", c.qkv_bias},       {"qk_norm", static_cast<int>(c.qk_norm)},
+      {"tied_head", c.tied_head}}
       .dump();
 }
 

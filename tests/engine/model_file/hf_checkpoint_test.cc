@@ -270,7 +270,7 @@ TEST_F(HfCheckpoint, OpensEveryGoldenCheckpoint) {
     EXPECT_EQ(m.vocab, 128);
     EXPECT_EQ(m.n_layers, 3);
     EXPECT_EQ(m.qkv_bias, name == "qwen2");
-    EXPECT_EQ(m.qk_norm, name == "qwen3" ? QkNorm::head : QkNorm::none);
+    EXPECT_EQ(m.qk_norm == QkNorm::head, name == "qwen3");
     EXPECT_EQ(m.d_head, name == "qwen3" ? 16 : 8);
     EXPECT_EQ(m.rope.scaling, name == "llama3_rope"         ? RopeScaling::llama3
                               : name == "llama_linear_rope" ? RopeScaling::linear
