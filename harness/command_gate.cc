@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "harness/commands.h"
 #include "harness/compare.h"
@@ -20,16 +21,24 @@ int command_gate(const GateOptions& o) {
   }
   if (o.candidate.empty() || o.baseline.empty())
     throw UsageError("gate: want --candidate RUN and --baseline RUN");
-  const auto comparison =
-      compare_runs(find_compared_run(o.baseline_db.empty() ? o.db : o.baseline_db, o.baseline),
-                   find_compared_run(o.db, o.candidate));
+  auto baseline = find_compared_run(o.baseline_db.empty() ? o.db : o.baseline_db, o.baseline);
+  auto candidate = find_compared_run(o.db, o.candidate);
+  if (baseline.info.run.run_uuid == candidate.info.run.run_uuid &&
+      baseline.policy.policy_sha256 == candidate.policy.policy_sha256)
+    throw UsageError(fmt::format("gate: candidate {} and baseline {} are the same run, {}",
+                                 o.candidate, o.baseline, baseline.info.run.run_uuid));
+  const auto comparison = compare_runs(std::move(baseline), std::move(candidate));
   const GateReport report = run_gate(comparison, policy);
   fmt::print("{}", render_gate(report, policy, comparison, o.format));
   if (o.format == Format::json) fmt::print(stderr, "{}\n", report.last_line);
   const char* summary = std::getenv("GITHUB_STEP_SUMMARY");
-  if (summary != nullptr && *summary != '\0' &&
-      !append_summary(summary, render_gate(report, policy, comparison, Format::markdown)))
-    fmt::print(stderr, "GITHUB_STEP_SUMMARY {}: is full, nothing was added\n", summary);
+  if (summary != nullptr && *summary != '\0') {
+    const auto problem =
+        append_summary(summary, render_gate(report, policy, comparison, Format::markdown));
+    if (!problem.empty())
+      fmt::print(stderr, "moeval: GITHUB_STEP_SUMMARY {}: {}; nothing was added\n", summary,
+                 problem);
+  }
   return report.exit_code;
 }
 

@@ -16,7 +16,8 @@ namespace harness {
 namespace {
 
 constexpr double kLevel = 0.95;
-constexpr size_t kLongestAnswer = 8;  // longer ones are programs
+constexpr size_t kLongestAnswer = 8;    // longer ones are programs
+constexpr size_t kFewestSubjects = 10;  // a bootstrap over fewer is much too narrow
 
 std::unique_ptr<results::ResultStore> open(const std::string& db) {
   return results::ResultStore::open(db, results::ResultStore::Mode::read);
@@ -129,7 +130,7 @@ void judge(TaskComparison& t) {
   t.score_a = tasks::mean(a);
   t.score_b = tasks::mean(b);
   t.difference = t.difference_at(kLevel);
-  if (subjects.size() > 1 && subjects.size() < samples.size())
+  if (subjects.size() >= kFewestSubjects && subjects.size() < samples.size())
     t.by_subject = tasks::bootstrap_difference(grouped(t, true), kLevel);
   if (!t.repeated && !t.queries.empty()) {
     tasks::PairedTable table;

@@ -81,7 +81,7 @@ struct TaskComparison {
 
   std::optional<double> score_a, score_b;
   std::optional<tasks::PairedDifference> difference;  // 95%, base questions as clusters
-  std::optional<tasks::PairedDifference> by_subject;  // 95%, subjects as a sample of subjects
+  std::optional<tasks::PairedDifference> by_subject;  // 95%, subjects as a sample; 10 or more
   std::optional<tasks::PairedTable> table;            // not for averages
   std::optional<tasks::McNemar> mcnemar;
   std::vector<size_t> flips;  // indices into queries: right to wrong first

@@ -306,7 +306,7 @@ std::string points(const tasks::Interval& i) {
   return fmt::format("[{}, {}]", points(i.lower), points(i.upper));
 }
 
-std::string render_facts(const Comparison& c, Format format, bool equal_ones) {
+std::string render_facts(const Comparison& c, Format format) {
   TextTable runs({{""}, {"run"}, {"model"}, {"policy"}, {"started"}, {"status"}});
   const auto add = [&](const char* name, const ComparedRun& r) {
     runs.add({name, r.info.run.run_uuid, printable(r.info.model.name), printable(r.policy.label),
@@ -315,22 +315,29 @@ std::string render_facts(const Comparison& c, Format format, bool equal_ones) {
   add("A", c.a);
   add("B", c.b);
   std::string out = show(runs, format) + "\n";
-  TextTable facts({{"compared"}, {"task"}, {"A"}, {"B"}, {"same"}});
-  for (const Fact& f : c.facts)
-    if (equal_ones || !f.same)
-      facts.add({f.what, f.task, short_hash(f.a), short_hash(f.b), f.same ? "yes" : "NO"});
-  out += facts.empty() ? line("the runs differ in nothing that is recorded about them", format)
-                       : show(facts, format);
+  TextTable differ({{"differs"}, {"task"}, {"A"}, {"B"}});
+  std::vector<std::string> same;
+  for (const std::string& what : kFacts) {
+    bool all_same = true;
+    for (const Fact& f : c.facts)
+      if (f.what == what && !f.same) {
+        all_same = false;
+        differ.add({f.what, f.task, short_hash(f.a), short_hash(f.b)});
+      }
+    if (all_same) same.push_back(what);
+  }
+  if (!differ.empty()) out += show(differ, format) + "\n";
+  out += line(fmt::format("the same: {}", fmt::join(same, ", ")), format);
   for (const auto& [name, list] : {std::pair{"A", &c.only_a}, std::pair{"B", &c.only_b}})
     if (!list->empty())
-      out += "\n" + line(fmt::format("only in {}: {}", name, fmt::join(*list, ", ")), format);
+      out += line(fmt::format("only in {}: {}", name, fmt::join(*list, ", ")), format);
   return out;
 }
 
 std::string render_comparison(const Comparison& c, Format format, int64_t max_flips) {
   if (format == Format::json)
     return comparison_json(c, max_flips).dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-  std::string out = render_facts(c, format, true) + "\n" + score_table(c, format);
+  std::string out = render_facts(c, format) + "\n" + score_table(c, format);
   std::string said;
   for (const TaskComparison& x : c.tasks)
     for (const std::string& note : notes(x)) said += line(note, format);

@@ -17,7 +17,7 @@ std::string render_comparison(const Comparison&, Format, int64_t max_flips);
 std::string points(double difference);
 std::string points(const tasks::Interval&);  // "[-1.71, -1.13]"
 
-// What the two runs are, and what differs between them. Equal facts are left out unless asked for.
-std::string render_facts(const Comparison&, Format, bool equal_ones);
+// What the two runs are, what differs between them and what does not.
+std::string render_facts(const Comparison&, Format);
 
 }  // namespace harness

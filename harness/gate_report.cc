@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/compare_report.h"
-#include "harness/exit_code.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -17,8 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kSummaryLimit = size_t{1} << 20;         // of the service, for all of the step
-constexpr size_t kSummaryBudget = 200 * size_t{1} << 10;  // of this report
+constexpr size_t kSummaryLimit = size_t{1} << 20;     // of the service, for all of the step
+constexpr size_t kSummaryBudget = size_t{200} << 10;  // of this report
 constexpr int64_t kFlips = 20;
 
 const char* effect_name(CheckResult::Effect e) {
@@ -72,37 +71,33 @@ std::string render_gate(const GateReport& report, const GatePolicy& policy, cons
     t.add({printable(r.name), severity_name(r.severity), verdict_name(r.verdict), r.outcome,
            r.n > 0 ? std::to_string(r.n) : "", r.text, effect_name(r.effect)});
   if (format == Format::table)
-    return "A is the baseline, B the candidate\n\n" + render_facts(c, format, false) + "\n" +
+    return "A is the baseline, B the candidate\n\n" + render_facts(c, format) + "\n" +
            t.terminal() + "\n" + report.last_line + "\n";
   std::string out = "## moeval gate\n\n**" + report.last_line + "**\n\n" + t.markdown() +
-                    "\nA is the baseline, B the candidate.\n\n" + render_facts(c, format, false);
+                    "\nA is the baseline, B the candidate.\n\n" + render_facts(c, format);
   out += "\n<details><summary>comparison</summary>\n\n" + render_comparison(c, format, kFlips) +
          "\n</details>\n\n" + report.last_line + "\n";
   return out;
 }
 
-bool append_summary(const std::string& path, const std::string& markdown) {
+std::string append_summary(const std::string& path, const std::string& markdown) {
   std::error_code error;
   const auto size = std::filesystem::exists(path, error)
                         ? static_cast<size_t>(std::filesystem::file_size(path, error))
                         : 0;
-  if (error)
-    throw InfrastructureError(fmt::format("GITHUB_STEP_SUMMARY {}: {}", path, error.message()));
+  if (error) return error.message();
   const size_t room = std::min(kSummaryBudget, kSummaryLimit > size ? kSummaryLimit - size : 0);
   std::string text = markdown;
   if (text.size() > room) {
     constexpr std::string_view kCut = "\n\nThe rest is left out: a step's summary is limited.\n";
-    if (room < kCut.size()) return false;
+    if (room < kCut.size()) return "is full";
     const size_t end = text.rfind('\n', room - kCut.size());
     text = text.substr(0, end == std::string::npos ? 0 : end) + std::string(kCut);
   }
   std::ofstream out(path, std::ios::binary | std::ios::app);
   out << text;
   out.close();
-  if (!out)
-    throw InfrastructureError(
-        fmt::format("GITHUB_STEP_SUMMARY {}: {}", path, std::strerror(errno)));
-  return true;
+  return out ? "" : std::strerror(errno);
 }
 
 }  // namespace harness

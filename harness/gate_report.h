@@ -13,8 +13,8 @@ namespace harness {
 std::string render_gate(const GateReport&, const GatePolicy&, const Comparison&, Format);
 
 // Appends to the file of $GITHUB_STEP_SUMMARY. GitHub drops a summary of more than 1 MiB whole, so
-// the text is cut at a line's end to what fits, and says so. Returns false when nothing was
-// written.
-bool append_summary(const std::string& path, const std::string& markdown);
+// the text is cut at a line's end to what fits, and says so. Returns why nothing was written, else
+// an empty string: a verdict does not change because a file is full.
+std::string append_summary(const std::string& path, const std::string& markdown);
 
 }  // namespace harness

@@ -10,6 +10,7 @@
 #include "tests/harness/environment_guard.h"
 #include "tests/harness/planted_run.h"
 #include "tests/harness/program.h"
+#include "tests/harness/run_fixture.h"
 #include "tests/support/temp_folder.h"
 
 namespace {
@@ -65,7 +66,8 @@ TEST_F(GateTest, AnUnchangedSystemPasses) {
   EXPECT_EQ(r.code, 0) << r.out << r.err;
   EXPECT_EQ(last_line(r.out), "gate: PASS (5 blocking) -> exit 0");
   EXPECT_THAT(r.out, HasSubstr("non_inferior"));
-  EXPECT_THAT(r.out, HasSubstr("the runs differ in nothing that is recorded about them"));
+  EXPECT_THAT(r.out, HasSubstr("the same: task, prompt, dataset, scorer, tokenizer, model, policy, "
+                               "seed, instruction_set, tool, scenario\n"));
 }
 
 TEST_F(GateTest, ALossBeyondTheMarginFails) {
@@ -123,6 +125,9 @@ TEST_F(GateTest, AMistakeInPolicyOrCommandLineIsUsage) {
                                "(nearest: planted_task)"));
   EXPECT_EQ(gate("same", "/nowhere.json").code, 2);
   EXPECT_EQ(gate("nobody").code, 2);
+  r = gate("base");
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("are the same run, base"));
   EXPECT_EQ(program::run(folder_.path(), {"gate", "--db", db()}).code, 2);
 }
 
@@ -214,20 +219,24 @@ TEST_F(GateTest, MarkdownGoesToTheStepSummaryToo) {
   EXPECT_EQ(r.code, 1);
   EXPECT_THAT(r.out, HasSubstr("| planted_task.accuracy | block | fail | inferior | 60 |"));
   EXPECT_EQ(program::slurp(summary), "before\n" + r.out);
+  const test_support::EnvironmentGuard nowhere("GITHUB_STEP_SUMMARY", "/nowhere/summary.md");
+  const auto lost = gate("worse");
+  EXPECT_EQ(lost.code, 1) << "the verdict stays";
+  EXPECT_THAT(lost.err, HasSubstr("/nowhere/summary.md: "));
 }
 
 TEST_F(GateTest, AStepSummaryStaysBelowItsLimit) {
   const auto file = folder_.path() / "full.md";
   const std::string report = std::string(150, 'x') + "\n" + std::string(300 << 10, 'y') + "\n";
-  EXPECT_TRUE(append_summary(file, report));
+  EXPECT_EQ(append_summary(file, report), "");
   EXPECT_LE(std::filesystem::file_size(file), 200u << 10);
   EXPECT_THAT(program::slurp(file),
               EndsWith("The rest is left out: a step's summary is limited.\n"));
   folder_.write("full.md", std::string((1 << 20) - 100, 'z'));
-  EXPECT_TRUE(append_summary(file, report));
+  EXPECT_EQ(append_summary(file, report), "");
   EXPECT_LE(std::filesystem::file_size(file), 1u << 20);
   folder_.write("full.md", std::string(1 << 20, 'z'));
-  EXPECT_FALSE(append_summary(file, report));
+  EXPECT_EQ(append_summary(file, report), "is full");
   EXPECT_EQ(std::filesystem::file_size(file), 1u << 20);
 }
 
@@ -245,6 +254,33 @@ TEST_F(GateTest, ATaskMayHaveItsOwnCheck) {
   EXPECT_THAT(last_line(r.out),
               HasSubstr("gate: FAIL (1 of 4 blocking, 1 warning) planted_task.accuracy -25.00 pp"));
   EXPECT_THAT(r.out, Not(HasSubstr("STOP  other_task")));
+}
+
+using GateRunTest = RunTest;
+
+TEST_F(GateRunTest, TwoRunsOfOneModelDifferInNothing) {
+  // With and without prefix reuse: what was launched differs, the answers and what each would cost
+  // alone do not.
+  ASSERT_EQ(moeval(run_args("mmlu", db(), {"--limit", "2"})).code, 0);
+  ASSERT_EQ(moeval(run_args("mmlu", db(), {"--limit", "2", "--no-prefix-reuse"})).code, 0);
+  const auto r = moeval({"compare", "latest~1", "latest", "--db", db(), "--format", "json"});
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto t = nlohmann::json::parse(r.out)["tasks"][0];
+  EXPECT_GT(t["n"], 2);
+  EXPECT_EQ(t["n_flips"], 0);
+  EXPECT_EQ(t["only_a"].get<int>() + t["only_b"].get<int>() + t["ungraded"].get<int>(), 0);
+  EXPECT_EQ(t["prompts_differ"], 0);
+  EXPECT_EQ(t["mean_k"]["n_differ"], 0);
+  EXPECT_EQ(t["useful_flops"]["n_differ"], 0);
+  EXPECT_LT(t["executed_flops"]["a"], t["executed_flops"]["b"]) << "a shared prefix is cheaper";
+  EXPECT_NEAR(t["executed_flops"]["b"].get<double>(), t["useful_flops"]["b"].get<double>(), 1);
+  const auto policy =
+      folder_.write("gate.json", R"({"require_same": ["dataset", "model"], "checks": [
+    {"metric": "useful_flops"}, {"metric": "accuracy", "margin": 0.01, "min_n": 3}]})");
+  const auto g = moeval({"gate", "--baseline", "latest~1", "--candidate", "latest", "--db", db(),
+                         "--policy", policy});
+  EXPECT_EQ(g.code, 0) << g.out << g.err;
+  EXPECT_THAT(g.out, HasSubstr("PASS (4 blocking)"));
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ inline results::RunPlan plan_of(const Run& run) {
     for (int i = 0; i < n; ++i) {
       auto& s = t.samples.emplace_back(first.samples[0]);
       s.source_key = fmt::format("{}/{}", name, i);
-      s.cluster = fmt::format("subject {}", i % 3);
+      s.cluster = fmt::format("subject {}", i % 12);
     }
   }
   for (size_t p = 0; p < plan.policies.size(); ++p)
