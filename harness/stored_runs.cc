@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <optional>
+#include <string_view>
+
 #include "harness/exit_code.h"
 #include "results/queries.h"
 
@@ -14,18 +18,38 @@ std::string unfinished_run(const results::ResultStore& store, const std::string&
   return found;
 }
 
+namespace {
+
+// n of "latest~n", 0 of "latest".
+std::optional<size_t> runs_back(std::string_view run) {
+  if (run == "latest") return 0;
+  constexpr std::string_view kPrefix = "latest~";
+  if (!run.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view digits = run.substr(kPrefix.size());
+  size_t n = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), n);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return n;
+}
+
+}  // namespace
+
 std::string find_run(const results::ResultStore& store, const std::string& run) {
   const auto all = results::runs(store);
   if (all.empty()) throw UsageError(fmt::format("{} holds no run yet", store.path().string()));
-  if (run == "latest") return all.back().run.run_uuid;
+  if (const auto back = runs_back(run)) {
+    if (*back < all.size()) return all[all.size() - 1 - *back].run.run_uuid;
+    throw UsageError(
+        fmt::format("run {}: {} holds {} runs", run, store.path().string(), all.size()));
+  }
   std::string found;
   for (const auto& r : all) {
     if (r.run.run_uuid.compare(0, run.size(), run) != 0) continue;
-    if (!found.empty()) throw UsageError(fmt::format("--run {}: fits several runs", run));
+    if (!found.empty()) throw UsageError(fmt::format("run {}: fits several runs", run));
     found = r.run.run_uuid;
   }
   if (found.empty())
-    throw UsageError(fmt::format("--run {}: no such run in {} (newest: {})", run,
+    throw UsageError(fmt::format("run {}: no such run in {} (newest: {})", run,
                                  store.path().string(), all.back().run.run_uuid));
   return found;
 }
@@ -35,7 +59,7 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
   std::vector<BoardInput> out;
   for (const auto& r : results::runs(store)) {
     if (!run_uuid.empty() && r.run.run_uuid != run_uuid) continue;
-    const auto cells = results::leaderboard(store, r.run.run_uuid);
+    const auto cells = results::planned_cells(store, r.run_id);
     for (const auto& t : results::tasks_of_run(store, r.run_id)) {
       BoardInput in;
       in.run_uuid = r.run.run_uuid;
@@ -53,7 +77,7 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
       in.chance = t.task.chance;
       for (const auto& c : cells)
         if (c.task_id == t.task_id) {
-          in.planned += c.n_planned;
+          in.planned += c.planned;
           in.policy = c.policy;
         }
       results::AttemptFilter filter;
