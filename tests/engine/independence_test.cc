@@ -125,7 +125,7 @@ TEST(Independence, OfAnEarlierQueryWhoseValuesOverflowed) {
   });
   const auto first_row_zero = [](int64_t row, int64_t, float v) { return row == 0 ? 0.0f : v; };
   model.change("layers.0.o", first_row_zero);
-  for (const char* name : {"layers.0.gate", "layers.0.up"}) {
+  for (const char* name : {"layers.0.experts.0.gate", "layers.0.experts.0.up"}) {
     model.change(name, [](int64_t, int64_t column, float v) { return column == 0 ? 1e30f : v; });
   }
   std::vector<Request> healthy = mixed_requests();
