@@ -36,7 +36,8 @@ std::vector<Window> sample_windows(std::vector<Window> windows, int64_t tokens) 
   for (Window& w : windows) {
     const auto n = static_cast<int64_t>(w.size());
     seen += n;
-    const auto due = static_cast<double>(tokens) * static_cast<double>(seen) / static_cast<double>(all);
+    const auto due =
+        static_cast<double>(tokens) * static_cast<double>(seen) / static_cast<double>(all);
     if (static_cast<double>(taken + n) > due + 0.5 * static_cast<double>(n) || taken + n > tokens) {
       continue;
     }
@@ -66,9 +67,8 @@ Calibration::Calibration(const ModelConfig& config, const Weights& weights,
 bool Calibration::advance(const std::atomic<bool>& stop) {
   const int64_t d = config_.d_model;
   int64_t at = 0;
-  forward_.observe_ffn([&](int32_t, const float* x, int64_t m) {
-    std::copy_n(x, m * d, inputs_.data() + at * d);
-  });
+  forward_.observe_ffn(
+      [&](int32_t, const float* x, int64_t m) { std::copy_n(x, m * d, inputs_.data() + at * d); });
   for (const Window& w : windows_) {
     if (stop.load(std::memory_order_relaxed)) return false;
     const auto m = static_cast<int64_t>(w.size());

@@ -28,8 +28,7 @@ int64_t count_tokens(const std::vector<Window>&);
 class Calibration {
  public:
   // All must outlive this.
-  Calibration(const ModelConfig&, const Weights&, const std::vector<Window>&,
-              kernels::ThreadPool&);
+  Calibration(const ModelConfig&, const Weights&, const std::vector<Window>&, kernels::ThreadPool&);
 
   int64_t n_tokens() const { return n_tokens_; }
   // Runs layer 0, 1, 2 ... one a call. False when `stop` came true; then this is of no more use.

@@ -185,8 +185,9 @@ class WeightsWriter {
     for (size_t i = 0; i < values.size(); ++i) {
       halves_[i] = kernels::half_from_float(values[i]);
       if ((halves_[i] & 0x7c00) == 0x7c00) {
-        throw ModelFileError(fmt::format("{}: tensor {} holds {}, which f16 cannot: use --dtype f32",
-                                         parent_.path().string(), begin_->canonical, values[i]));
+        throw ModelFileError(
+            fmt::format("{}: tensor {} holds {}, which f16 cannot: use --dtype f32",
+                        parent_.path().string(), begin_->canonical, values[i]));
       }
     }
     file_.write(halves_.data(), halves_.size() * sizeof(uint16_t));
@@ -233,7 +234,7 @@ ModelConfig nested_config(const Checkpoint& parent, const Options& o) {
   c.moe.n_experts = c.moe.trained_k = o.n_experts;
   c.moe.n_shared = o.n_shared;
   c.moe.d_expert = c.moe.d_shared = width / o.n_experts;
-  c.moe.router = o.router == RouterFit::exact_norm      ? RouterKind::exact_norm
+  c.moe.router = o.router == RouterFit::exact_norm     ? RouterKind::exact_norm
                  : o.router == RouterFit::static_order ? RouterKind::linear
                                                        : RouterKind::representative;
   c.moe.n_representatives = o.representatives_read();

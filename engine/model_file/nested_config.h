@@ -1,5 +1,5 @@
-// Owns config.json of the family moeval_nested, both ways. For .cc files below engine/ only. Format:
-// engine/convert/README.md.
+// Owns config.json of the family moeval_nested, both ways. For .cc files below engine/ only.
+// Format: engine/convert/README.md.
 #pragma once
 
 #include <string>
