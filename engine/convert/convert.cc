@@ -130,7 +130,7 @@ Outcome convert(const Job& job, const OnProgress& progress, const std::atomic<bo
   }
   write_config(nested_config(job.parent, job.options), work.folder() / "config.json");
   write_record(job, plans, work.folder() / "conversion.json");
-  write_tokenizer(job.parent.path(), work.folder());
+  if (!job.tokenizer.empty()) write_tokenizer(job.tokenizer, work.folder());
   work.finish();
   outcome.finished = true;
   return outcome;

@@ -22,7 +22,8 @@ struct Job {
   std::string calibration;  // where they come from, for the record
   std::string calibration_sha256;
   Options options;
-  std::filesystem::path out;  // the folder to make
+  std::filesystem::path out;        // the folder to make
+  std::filesystem::path tokenizer;  // file or folder to take it from; empty = none
   int threads = 1;
 };
 
