@@ -18,22 +18,18 @@ uint64_t block_flops(int64_t d_model, int64_t width) {
 uint64_t router_flops(const ModelConfig& c) {
   const MoeConfig& moe = c.moe;
   const int64_t routed = moe.n_routed(), neurons = routed * moe.n_representatives;
-  uint64_t flops = moe.shared_gate ? row_flops(moe.n_shared, c.d_model) : 0;
   switch (moe.router) {
     case RouterKind::none:
-      break;
+      return 0;
     case RouterKind::linear:
-      flops += row_flops(routed, c.d_model);
-      break;
+      return row_flops(routed, c.d_model);
     case RouterKind::representative:
-      flops += row_flops(routed, c.d_model) + 2 * row_flops(neurons, c.d_model) +
-               row_flops(routed, neurons);
-      break;
+      return row_flops(routed, c.d_model) + 2 * row_flops(neurons, c.d_model) +
+             row_flops(routed, neurons);
     case RouterKind::exact_norm:
-      flops += static_cast<uint64_t>(routed) * block_flops(c.d_model, moe.d_expert);
-      break;
+      return static_cast<uint64_t>(routed) * block_flops(c.d_model, moe.d_expert);
   }
-  return flops;
+  return 0;
 }
 
 void book(ComputeLedger& ledger, CostModel::Book where, Part part, uint64_t flops) {
@@ -54,9 +50,11 @@ CostModel::CostModel(const ModelConfig& c)
       expert_flops_(block_flops(c.d_model, c.moe.d_expert)),
       shared_flops_(block_flops(c.d_model, c.moe.d_shared)),
       router_flops_(router_flops(c)),
+      shared_gate_flops_(c.moe.shared_gate ? row_flops(c.moe.n_shared, c.d_model) : 0),
       head_flops_(row_flops(c.vocab, c.d_model)) {}
 
-void CostModel::add_rows(ComputeLedger& ledger, Book where, int64_t first, int64_t last) const {
+void CostModel::add_rows(ComputeLedger& ledger, Book where, int64_t first, int64_t last,
+                         const ExpertBudget& budget) const {
   if (last <= first) return;
   const auto rows = static_cast<uint64_t>(last - first), layers = static_cast<uint64_t>(n_layers_);
   uint64_t attention = rows * projections_flops_;
@@ -64,7 +62,11 @@ void CostModel::add_rows(ComputeLedger& ledger, Book where, int64_t first, int64
     attention += kernels::attention_cost(shape_, p + 1).flops;
   }
   book(ledger, where, Part::attention, layers * attention);
-  book(ledger, where, Part::router, layers * rows * router_flops_);
+  uint64_t router = layers * shared_gate_flops_;
+  for (int32_t layer = 0; layer < n_layers_; ++layer) {
+    if (budget.k_of(layer) > n_shared_) router += router_flops_;
+  }
+  book(ledger, where, Part::router, rows * router);
 }
 
 void CostModel::add_calls(ComputeLedger& ledger, Book where,

@@ -19,8 +19,9 @@ class CostModel {
   explicit CostModel(const ModelConfig&);
 
   enum class Book { useful, executed, both };
-  // Rows at positions [first, last) of one sequence through all layers, experts left out.
-  void add_rows(ComputeLedger&, Book, int64_t first, int64_t last) const;
+  // Rows at positions [first, last) of one sequence through all layers, experts left out. A layer
+  // whose budget leaves nothing to choose runs no router.
+  void add_rows(ComputeLedger&, Book, int64_t first, int64_t last, const ExpertBudget&) const;
   // Experts that ran.
   void add_calls(ComputeLedger&, Book, const RoutingTrace::Calls&) const;
   // The most that so many rows of a budget call; exact when its selector is top_k.
@@ -31,7 +32,8 @@ class CostModel {
   kernels::AttentionShape shape_;
   int32_t n_layers_, n_shared_;
   // Of one row; of one layer but the head.
-  uint64_t projections_flops_, expert_flops_, shared_flops_, router_flops_, head_flops_;
+  uint64_t projections_flops_, expert_flops_, shared_flops_, router_flops_, shared_gate_flops_,
+      head_flops_;
 };
 
 }  // namespace engine

@@ -103,7 +103,7 @@ std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> token
   if (ledger) {
     RoutingTrace trace(config.n_layers, config.moe.n_experts);
     trace.add(routing, n);
-    impl_->cost.add_rows(*ledger, CostModel::Book::executed, 0, n);
+    impl_->cost.add_rows(*ledger, CostModel::Book::executed, 0, n, budget);
     impl_->cost.add_calls(*ledger, CostModel::Book::executed, trace.calls(config.moe.n_shared));
   }
   return std::make_shared<const Prefix>(std::vector<TokenId>(tokens.begin(), tokens.end()), budget,
@@ -150,7 +150,7 @@ uint64_t Engine::weight_bytes() const { return impl_->weights.bytes(); }
 ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows,
                               const ExpertBudget& budget) const {
   ComputeLedger ledger;
-  impl_->cost.add_rows(ledger, CostModel::Book::both, 0, prompt_tokens);
+  impl_->cost.add_rows(ledger, CostModel::Book::both, 0, prompt_tokens, budget);
   impl_->cost.add_calls(ledger, CostModel::Book::both, impl_->cost.calls_at(budget, prompt_tokens));
   impl_->cost.add_head(ledger, CostModel::Book::both, head_rows);
   return ledger;

@@ -78,7 +78,7 @@ RunningRequest::RunningRequest(Request request, const RequestContext& context, i
     kv_ = request_.prefix->kv().fork(n);
     prompt_next_ = n;
     completion_.prefix_tokens = n;
-    context_.cost.add_rows(completion_.ledger, CostModel::Book::useful, 0, n);
+    context_.cost.add_rows(completion_.ledger, CostModel::Book::useful, 0, n, request_.budget);
     completion_.trace.add(request_.prefix->routing(), n);
     context_.cost.add_calls(completion_.ledger, CostModel::Book::useful,
                             completion_.trace.calls(context_.config.moe.n_shared));
@@ -106,7 +106,8 @@ void RunningRequest::add_decode_row(RaggedBatch& batch, std::vector<HeadRow>& he
   if (!generating_) return;
   const int64_t position = kv_.size();
   const int32_t row = batch.add(kv_, last_token_, position, request_.budget);
-  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, position, position + 1);
+  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, position, position + 1,
+                         request_.budget);
   spans_.push_back({row, 1, CostModel::Book::both});
   add_head_row(heads, row, -1, 0);
   decoded_in_step_ = true;
@@ -122,7 +123,8 @@ void RunningRequest::add_prompt_rows(RaggedBatch& batch, std::vector<HeadRow>& h
   if (prompt_next_ == first) return;
   const int64_t n = prompt_next_ - first;
   spans_.push_back({row + 1 - n, n, CostModel::Book::both});
-  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_next_);
+  context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_next_,
+                         request_.budget);
   const bool wants_head =
       request_.want_logits || request_.max_new_tokens > 0 || !continuations_.empty();
   if (prompt_done() && wants_head) add_head_row(heads, row, -1, 0);
@@ -141,7 +143,8 @@ void RunningRequest::add_continuation_rows(int32_t i, RaggedBatch& batch,
     add_head_row(heads, row, i, c.next);
   }
   spans_.push_back({first_row, batch.size() - first_row, book_of_scores()});
-  context_.cost.add_rows(completion_.ledger, book_of_scores(), first, prompt_tokens() + c.next);
+  context_.cost.add_rows(completion_.ledger, book_of_scores(), first, prompt_tokens() + c.next,
+                         request_.budget);
 }
 
 void RunningRequest::add_prefill_rows(RaggedBatch& batch, std::vector<HeadRow>& heads) {

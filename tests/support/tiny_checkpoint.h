@@ -44,7 +44,7 @@ inline engine::ModelConfig tiny_config(std::string family = "llama") {
   return c;
 }
 
-// A mixture of experts: n_routed of width 32 and n_shared of width 48, renormalised.
+// A mixture of experts: n_routed of width 32 and n_shared of width 64, renormalised.
 inline engine::ModelConfig tiny_moe_config(int32_t n_routed = 12, int32_t n_shared = 0,
                                            int32_t trained_k = 4) {
   engine::ModelConfig c = tiny_config("mixtral");
@@ -52,7 +52,7 @@ inline engine::ModelConfig tiny_moe_config(int32_t n_routed = 12, int32_t n_shar
            .n_shared = n_shared,
            .trained_k = trained_k,
            .d_expert = 32,
-           .d_shared = 48,
+           .d_shared = 64,
            .router = engine::RouterKind::linear,
            .renormalise = true,
            .shared_gate = n_shared > 0};
