@@ -7,6 +7,7 @@
 #include "harness/asset.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
+#include "harness/ladder.h"
 #include "harness/places.h"
 #include "harness/pull.h"
 #include "harness/text_table.h"
@@ -66,6 +67,11 @@ int command_ls(const LsOptions& o) {
         {{"name", d.name}, {"found", state}, {"licence", d.licence}, {"source", d.source}});
   }
   TextTable models({{"model"}, {"cached"}, {"licence"}, {"what"}});
+  models.add({kLadderModel, "made when run", "written for this project",
+              "constructed mixture of 16 experts with planted truth: tasks ladder, ladder_train, "
+              "ladder_shifted"});
+  j["models"].push_back(
+      {{"name", kLadderModel}, {"cached", true}, {"licence", "written for this project"}});
   for (const Asset& a : assets()) {
     if (a.kind != Asset::Kind::model) continue;
     const bool there = std::filesystem::exists(cache_folder() / a.path);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/catalog.h"
+#include "datasets/ladder_suite.h"
 #include "datasets/sha256.h"
 #include "engine/checkpoint.h"
 #include "engine/model_file_error.h"
@@ -78,6 +79,8 @@ std::string gold_of(const datasets::Sample& s) {
 std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const std::string& name) {
   datasets::LoadOptions options;
   options.allow_unverified = spec.allow_unverified;
+  if (datasets::is_ladder_name(name))  // there is no other than the built-in one
+    return std::make_shared<datasets::Dataset>(datasets::make_ladder(name));
   if (spec.data == "embedded") {
     if (name != "mmlu" && name != "humaneval")
       throw UsageError(fmt::format("--data embedded: there is no built-in suite for {}", name));

@@ -40,8 +40,9 @@ std::string error_with(std::string_view name, const char* patch) {
   return error_of(value.dump());
 }
 
-TEST(BuiltInTasks, AreSixAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(task_names(), ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus", "mmlu",
+TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
+  EXPECT_THAT(task_names(), ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus",
+                                        "ladder", "ladder_shifted", "ladder_train", "mmlu",
                                         "mmlu_cloze", "mmlu_lmeval"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
