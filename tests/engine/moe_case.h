@@ -6,12 +6,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "engine/moe_layer.h"
+#include "tests/kernels/reference/experts.h"
 
 namespace moe_case {
 
@@ -145,7 +145,7 @@ class Layer {
     return {first, first + config.d_model};
   }
   std::vector<double> run_expert(int e, const std::vector<double>& x) const {
-    return down_[e].times(gated(gate_[e], up_[e], x));
+    return reference::expert(x, gate_[e].values, up_[e].values, down_[e].values);
   }
   std::vector<double> scores(const std::vector<double>& x) const {
     const MoeConfig& moe = config.moe;
@@ -169,55 +169,29 @@ class Layer {
     }
     return s;
   }
-  void choose(const std::vector<double>& s, int k, const ExpertBudget& b, GateNorm norm,
-              Row& row) const {
+  kernels::GateRule gate_rule(GateNorm norm) const {
     const MoeConfig& moe = config.moe;
-    const int n = moe.n_routed();
-    std::vector<int> order(s.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int c) { return s[a] > s[c]; });
-    std::vector<double> p;
-    double total = 0, entropy = 0;
-    for (double v : s) total += std::exp(v - s[order[0]]);
-    for (int e : order) p.push_back(std::exp(s[e] - s[order[0]]) / total);  // falling
-    for (double v : p) entropy -= v * std::log(v);
-    const auto value = static_cast<double>(b.value);
-    int count = k;
-    const auto near = [&](double gap) { row.gap = std::min(row.gap, std::abs(gap)); };
-    if (b.selector == Selector::top_p) {
-      double sum = 0;
-      for (count = 0; count < k && sum <= value; near(sum - value)) sum += p[count++];
-    } else if (b.selector == Selector::threshold) {
-      for (count = 0; count < k && p[count] >= value;) ++count;
-      for (double v : p) near(v - value);
-    } else if (b.selector == Selector::entropy) {
-      const double wanted =
-          value + static_cast<double>(b.slope) * (n > 1 ? entropy / std::log(double(n)) : 0);
-      near(wanted - std::floor(wanted) - 0.5);
-      count = static_cast<int>(std::clamp(std::round(wanted), 1.0, double(k)));
+    if (moe.unit_weights) return kernels::GateRule::unit;
+    if (norm == GateNorm::trained_mass) {
+      return moe.renormalise ? kernels::GateRule::divided_by_trained
+                             : kernels::GateRule::scaled_to_trained;
     }
-    count = std::max(count, 1);
-    if (count < n) {
-      near(s[order[count - 1]] - s[order[count]]);
-      row.margin =
-          moe.unit_weights ? s[order[count - 1]] - s[order[count]] : p[count - 1] - p[count];
-    }
-    const double chosen = std::accumulate(p.begin(), p.begin() + count, 0.0);
-    const double trained =
-        std::accumulate(p.begin(), p.begin() + moe.trained_k - moe.n_shared, 0.0);
-    double scale = 1;
     const bool divided =
         norm == GateNorm::renormalised || (norm == GateNorm::model && moe.renormalise);
-    if (divided) scale = 1 / chosen;
-    if (norm == GateNorm::trained_mass) scale = moe.renormalise ? 1 / trained : trained / chosen;
-    std::vector<std::pair<int, double>> picked;
-    for (int i = 0; i < count; ++i)
-      picked.push_back({order[i], moe.unit_weights ? 1 : p[i] * scale});
-    std::sort(picked.begin(), picked.end());
-    for (const auto& [e, weight] : picked) {
-      row.ids.push_back(moe.n_shared + e);
-      row.weights.push_back(weight);
-    }
+    return divided ? kernels::GateRule::divided : kernels::GateRule::softmax;
+  }
+  void choose(const std::vector<double>& s, int k, const ExpertBudget& b, GateNorm norm,
+              Row& row) const {
+    const kernels::RowSelection selection{k, static_cast<kernels::SelectRule>(b.selector), b.value,
+                                          b.slope};
+    const int trained_k = config.moe.trained_k - config.moe.n_shared;
+    const auto chosen = reference::select_experts(s, selection, gate_rule(norm), trained_k);
+    const auto by_score =
+        reference::select_experts(s, selection, kernels::GateRule::unit, trained_k);
+    row.gap = std::isnan(by_score.margin) ? chosen.slack : std::min(chosen.slack, by_score.margin);
+    row.margin = chosen.margin;
+    for (int e : chosen.ids) row.ids.push_back(config.moe.n_shared + e);
+    row.weights.insert(row.weights.end(), chosen.weights.begin(), chosen.weights.end());
   }
 
   std::vector<Matrix> gate_, up_, down_;
@@ -292,6 +266,13 @@ inline std::vector<NamedModel> models() {
   all.push_back({"nested, exact norm", nested});
   all.back().moe.router = RouterKind::exact_norm;
   return all;
+}
+
+inline MoeConfig config_of(const std::string& name) {
+  for (const NamedModel& m : models()) {
+    if (m.name == name) return m.moe;
+  }
+  return {};
 }
 
 // Rows of every kind at once: each k, each selector, a k of its own per layer.

@@ -10,6 +10,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
+#include "kernels/expert_ffn.h"
 #include "kernels/isa.h"
 #include "kernels/limits.h"
 #include "kernels/matmul.h"
@@ -93,6 +94,53 @@ void two_threads(benchmark::internal::Benchmark* b) {
 }
 BENCHMARK(matmul)->Apply(one_thread);
 BENCHMARK(matmul)->Apply(two_threads);
+
+// A feed-forward block of 576 x 1536 cut into `experts` parts, every row through all of them.
+// Arguments: type, experts, rows, threads.
+void expert_ffn(benchmark::State& state) {
+  const auto type = static_cast<Dtype>(state.range(0));
+  const int64_t n = state.range(1), m = state.range(2), d = 576, width = 1536 / n;
+  kernels::ThreadPool pool(static_cast<int>(state.range(3)));
+  const auto pack = [&](int64_t n_out, int64_t n_in) {
+    return kernels::PackedMatrix::pack(
+        type, n_out, n_in,
+        [&](int64_t, void* dst) {
+          std::memset(dst, 0x11, static_cast<size_t>(kernels::row_bytes(type, n_in)));
+        },
+        pool);
+  };
+  std::vector<kernels::PackedMatrix> weights;
+  for (int64_t e = 0; e < n; ++e) {
+    weights.push_back(pack(width, d));
+    weights.push_back(pack(width, d));
+    weights.push_back(pack(d, width));
+  }
+  const std::vector<float> x(static_cast<size_t>(m * d), 0.01f);
+  std::vector<float> y(static_cast<size_t>(n * m * d));
+  std::vector<kernels::ExpertGroup> groups;
+  for (int64_t e = 0; e < n; ++e) {
+    const kernels::PackedMatrix* w = weights.data() + 3 * e;
+    groups.push_back({w, w + 1, w + 2, x.data(), y.data() + e * m * d, m});
+  }
+  kernels::ExpertScratch scratch;
+  for (auto _ : state) {
+    kernels::expert_ffn(groups, scratch, pool);
+    benchmark::ClobberMemory();
+  }
+  const kernels::Cost cost = kernels::expert_ffn_cost(groups);
+  report(state, static_cast<double>(cost.flops), static_cast<double>(cost.weight_bytes));
+  state.SetLabel(std::string(kernels::dtype_name(type)));
+}
+
+void experts_by_rows(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"type", "experts", "m", "threads"})->UseRealTime();
+  for (Dtype type : {Dtype::f32, Dtype::q4_1}) {
+    for (int experts : {1, 16}) {
+      for (int m : {1, 16, 512}) b->Args({static_cast<int>(type), experts, m, 1});
+    }
+  }
+}
+BENCHMARK(expert_ffn)->Apply(experts_by_rows);
 
 // Arguments: rows of one sequence, all near the end of the context; context; threads.
 void attention(benchmark::State& state) {
