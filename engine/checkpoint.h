@@ -18,7 +18,8 @@ namespace engine {
 // Canonical names ("{i}" = layer):
 //   embed, head (absent when tied), final_norm,
 //   layers.{i}.attn_norm, .q, .k, .v, .o, .q_bias, .k_bias, .v_bias, .q_norm, .k_norm,
-//   layers.{i}.ffn_norm, layers.{i}.gate, .up, .down
+//   layers.{i}.ffn_norm, layers.{i}.router, .shared_gate, layers.{i}.experts.{e}.gate, .up, .down:
+//   shared experts first; a dense block is expert 0
 struct TensorInfo {
   std::string name;         // canonical
   std::string stored_name;  // as in the file, for messages

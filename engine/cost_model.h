@@ -6,8 +6,9 @@
 #include <cstdint>
 
 #include "engine/compute_ledger.h"
+#include "engine/expert_budget.h"
 #include "engine/model_config.h"
-#include "engine/request.h"
+#include "engine/routing_trace.h"
 #include "kernels/attention.h"
 
 namespace engine {
@@ -18,14 +19,21 @@ class CostModel {
   explicit CostModel(const ModelConfig&);
 
   enum class Book { useful, executed, both };
-  // Rows at positions [first, last) of one sequence through all layers.
-  void add_rows(ComputeLedger&, Book, int64_t first, int64_t last, ExpertBudget) const;
+  // Rows at positions [first, last) of one sequence through all layers, experts left out. A layer
+  // whose budget leaves nothing to choose runs no router.
+  void add_rows(ComputeLedger&, Book, int64_t first, int64_t last, const ExpertBudget&) const;
+  // Experts that ran.
+  void add_calls(ComputeLedger&, Book, const RoutingTrace::Calls&) const;
+  // The most that so many rows of a budget call; exact when its selector is top_k.
+  RoutingTrace::Calls calls_at(const ExpertBudget&, int64_t rows) const;
   void add_head(ComputeLedger&, Book, int64_t rows) const;
 
  private:
   kernels::AttentionShape shape_;
-  uint64_t n_layers_;
-  uint64_t projections_flops_, expert_flops_, head_flops_;  // of one row; of one layer but the head
+  int32_t n_layers_, n_shared_;
+  // Of one row; of one layer but the head.
+  uint64_t projections_flops_, expert_flops_, shared_flops_, router_flops_, shared_gate_flops_,
+      head_flops_;
 };
 
 }  // namespace engine

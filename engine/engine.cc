@@ -28,6 +28,7 @@ EngineOptions resolve(EngineOptions o, const ModelConfig& config) {
   if (o.threads <= 0) o.threads = usable_cores();
   o.max_streams = std::max(o.max_streams, 1);
   o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 1);
+  o.ranks = std::max(o.ranks, 1);
   o.max_tokens = o.max_tokens > 0 ? std::min(o.max_tokens, config.max_tokens) : config.max_tokens;
   return o;
 }
@@ -46,27 +47,29 @@ struct Engine::Impl {
         weights(load_weights(checkpoint, pool)),
         cost(config),
         kv_pool(KvPool::make({config.n_heads, config.n_kv_heads, config.d_head}, config.n_layers)),
-        forward(config, weights, batch_capacity(options), pool),
-        context{kv_pool, cost, config.vocab, options.max_tokens} {}
+        forward(config, weights, options.gate_norm, batch_capacity(options), options.ranks, pool),
+        context{kv_pool, cost, config, weights, options.max_tokens} {}
 
-  void check_tokens(std::span<const TokenId> tokens) const {
+  void check_tokens(std::span<const TokenId> tokens, const ExpertBudget& budget) const {
     Request r;
+    r.budget = budget;
     r.tokens.assign(tokens.begin(), tokens.end());
-    check_request(r, config.vocab, config.moe.n_experts);
+    check_request(r, config);
     if (auto why = RunningRequest::too_long(r, options.max_tokens)) throw std::length_error(*why);
   }
 
   // Runs a sequence in chunks; after(batch, first) follows each of them.
   template <class After>
-  KvSequence run_sequence(std::span<const TokenId> tokens, const After& after) {
-    check_tokens(tokens);
+  KvSequence run_sequence(std::span<const TokenId> tokens, const ExpertBudget& budget,
+                          const After& after) {
+    check_tokens(tokens, budget);
     KvSequence kv(kv_pool);
     RaggedBatch batch(batch_capacity(options));
     for (size_t i = 0; i < tokens.size();) {
       const size_t first = i;
       batch.clear();
       for (; i < tokens.size() && batch.room() > 0; ++i) {
-        batch.add(kv, tokens[i], static_cast<int64_t>(i));
+        batch.add(kv, tokens[i], static_cast<int64_t>(i), budget);
       }
       forward.run(batch);
       after(batch, first);
@@ -98,28 +101,48 @@ const EngineOptions& Engine::options() const { return impl_->options; }
 int64_t Engine::max_tokens() const { return impl_->options.max_tokens; }
 
 std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> tokens,
-                                                  ExpertBudget budget, ComputeLedger* ledger) {
-  KvSequence kv = impl_->run_sequence(tokens, [](const RaggedBatch&, size_t) {});
+                                                  const ExpertBudget& budget,
+                                                  ComputeLedger* ledger) {
+  const auto n = static_cast<int64_t>(tokens.size());
+  const ModelConfig& config = impl_->config;
+  TokenRouting routing;
+  KvSequence kv = impl_->run_sequence(tokens, budget, [&](const RaggedBatch&, size_t) {
+    routing.append(impl_->forward.routing());
+  });
   if (ledger) {
-    impl_->cost.add_rows(*ledger, CostModel::Book::executed, 0, static_cast<int64_t>(tokens.size()),
-                         budget);
+    RoutingTrace trace(config.n_layers, config.moe.n_experts);
+    trace.add(routing, n);
+    impl_->cost.add_rows(*ledger, CostModel::Book::executed, 0, n, budget);
+    impl_->cost.add_calls(*ledger, CostModel::Book::executed, trace.calls(config.moe.n_shared));
   }
   return std::make_shared<const Prefix>(std::vector<TokenId>(tokens.begin(), tokens.end()), budget,
-                                        std::move(kv));
+                                        std::move(kv), std::move(routing));
 }
 
 void Engine::run(const RequestSource& source, const CompletionSink& sink,
                  const std::atomic<bool>& stop) {
-  Scheduler(impl_->forward, impl_->context, impl_->config, batch_capacity(impl_->options),
+  Scheduler(impl_->forward, impl_->context, batch_capacity(impl_->options),
             impl_->options.max_streams, impl_->pool.size())
       .run(source, sink, stop);
 }
 
-std::vector<float> Engine::logits(std::span<const TokenId> tokens) {
+ExpertBudget Engine::trained_budget() const {
+  ExpertBudget budget;
+  budget.k = impl_->config.moe.trained_k;
+  return budget;
+}
+
+void Engine::embedding(TokenId token, float* dst) const { impl_->weights.embed.row(token, dst); }
+
+void Engine::observe_ffn(std::function<void(int32_t, const float*, int64_t)> observer) {
+  impl_->forward.observe_ffn(std::move(observer));
+}
+
+std::vector<float> Engine::logits(std::span<const TokenId> tokens, const ExpertBudget& budget) {
   const int64_t vocab = impl_->config.vocab;
   std::vector<float> all(tokens.size() * vocab);
   std::vector<int32_t> rows;
-  impl_->run_sequence(tokens, [&](const RaggedBatch& batch, size_t first) {
+  impl_->run_sequence(tokens, budget, [&](const RaggedBatch& batch, size_t first) {
     rows.resize(batch.size());
     for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
     impl_->forward.head(rows, [&](int64_t i, const float* logits, int) {
@@ -138,17 +161,25 @@ Engine::Parameters Engine::parameters() const {
   const int64_t d = c.d_model, d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
   int64_t layer = 2 * d_q * d + 2 * d_kv * d + 2 * d;
   if (c.qkv_bias) layer += d_q + 2 * d_kv;
-  if (c.qk_norm) layer += 2 * c.d_head;
+  if (c.qk_norm == QkNorm::head) layer += 2 * c.d_head;
+  if (c.qk_norm == QkNorm::whole) layer += d_q + d_kv;
   Parameters p;
-  p.per_expert = c.n_layers * 3 * d * c.moe.d_expert;
+  const bool dense = c.moe.n_routed() == 0;
+  p.per_expert = c.n_layers * 3 * d * (dense ? c.moe.d_shared : c.moe.d_expert);
+  if (!dense) {
+    layer += c.moe.n_routed() * d + 3 * d * c.moe.d_shared * c.moe.n_shared;
+    if (c.moe.shared_gate) layer += c.moe.n_shared * d;
+  }
   p.dense = c.n_layers * layer + c.vocab * d * (c.tied_head ? 1 : 2) + d;
-  p.total = p.dense + c.moe.n_experts * p.per_expert;
+  p.total = p.dense + (dense ? c.moe.n_experts : c.moe.n_routed()) * p.per_expert;
   return p;
 }
 
-ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget budget) const {
+ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows,
+                              const ExpertBudget& budget) const {
   ComputeLedger ledger;
   impl_->cost.add_rows(ledger, CostModel::Book::both, 0, prompt_tokens, budget);
+  impl_->cost.add_calls(ledger, CostModel::Book::both, impl_->cost.calls_at(budget, prompt_tokens));
   impl_->cost.add_head(ledger, CostModel::Book::both, head_rows);
   return ledger;
 }

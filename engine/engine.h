@@ -12,6 +12,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/compute_ledger.h"
+#include "engine/expert_budget.h"
 #include "engine/model_config.h"
 #include "engine/request.h"
 
@@ -22,6 +23,8 @@ struct EngineOptions {
   int64_t max_batch_rows = 512;  // rows of one prefill step
   int32_t max_streams = 16;      // sequences that decode together
   int64_t max_tokens = 0;        // context limit; 0 = the model's own
+  GateNorm gate_norm = GateNorm::model;
+  int ranks = 1;  // thread ranks of the expert-parallel group; changes no result
 };
 
 // The next request, or nothing when the source is dry. Called from the run() thread only.
@@ -40,7 +43,7 @@ class Engine {
   int64_t max_tokens() const;
 
   // Computes the KV of a prefix once; its cost is booked in `ledger` (executed, not useful).
-  std::shared_ptr<const Prefix> make_prefix(std::span<const TokenId>, ExpertBudget,
+  std::shared_ptr<const Prefix> make_prefix(std::span<const TokenId>, const ExpertBudget&,
                                             ComputeLedger* ledger);
 
   // Continuous batching: pulls requests while there is room, refills slots as sequences finish, and
@@ -49,8 +52,21 @@ class Engine {
   // companions.
   void run(const RequestSource&, const CompletionSink&, const std::atomic<bool>& stop);
 
-  // Logits of every position of a token sequence, [n, vocab]; for inspection.
-  std::vector<float> logits(std::span<const TokenId>);
+  // The checkpoint's own k.
+  ExpertBudget trained_budget() const;
+
+  // Logits of every position of a token sequence, [n, vocab]; for inspection. Without a budget: the
+  // trained one.
+  std::vector<float> logits(std::span<const TokenId>, const ExpertBudget&);
+  std::vector<float> logits(std::span<const TokenId> tokens) {
+    return logits(tokens, trained_budget());
+  }
+
+  // Row of the embedding matrix, dequantised, to dst [d_model]; the token must exist.
+  void embedding(TokenId, float* dst) const;
+
+  // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.
+  void observe_ffn(std::function<void(int32_t layer, const float* x, int64_t m)>);
 
   // Cost of what was launched since load, counted at the ops, independent of any ledger.
   ComputeLedger launched() const;
@@ -61,8 +77,9 @@ class Engine {
   };
   Parameters parameters() const;
 
-  // FLOPs of a query run alone: n prompt tokens, head on `head_rows` of them.
-  ComputeLedger cost_of(int64_t prompt_tokens, int64_t head_rows, ExpertBudget) const;
+  // FLOPs of a query run alone: n prompt tokens, head on `head_rows` of them; the most it can be
+  // when tokens choose inside the budget.
+  ComputeLedger cost_of(int64_t prompt_tokens, int64_t head_rows, const ExpertBudget&) const;
 
  private:
   Engine();

@@ -4,7 +4,6 @@
 #include <cassert>
 #include <cstring>
 
-#include "engine/moe_layer.h"
 #include "kernels/elementwise.h"
 #include "kernels/matmul.h"
 
@@ -15,14 +14,16 @@ const float* data_or_null(const std::vector<float>& v) { return v.empty() ? null
 
 }  // namespace
 
-Forward::Forward(const ModelConfig& config, const Weights& weights, int64_t max_rows,
-                 kernels::ThreadPool& pool)
+Forward::Forward(const ModelConfig& config, const Weights& weights, GateNorm gate_norm,
+                 int64_t max_rows, int ranks, kernels::ThreadPool& pool)
     : config_(config),
       weights_(weights),
       pool_(pool),
       shape_{config.n_heads, config.n_kv_heads, config.d_head},
       max_rows_(max_rows),
       rope_(config.rope),
+      moe_(config, gate_norm, max_rows, ranks, pool),
+      routing_(config, max_rows),
       x_(max_rows * config.d_model),
       normed_(std::max(max_rows, kHeadRows) * config.d_model),
       q_(max_rows * config.n_heads * config.d_head),
@@ -30,7 +31,6 @@ Forward::Forward(const ModelConfig& config, const Weights& weights, int64_t max_
       v_(max_rows * config.n_kv_heads * config.d_head),
       mixed_(max_rows * config.n_heads * config.d_head),
       delta_(max_rows * config.d_model),
-      expert_scratch_(experts_scratch_floats(config.moe, max_rows)),
       logits_(kHeadRows * config.vocab) {}
 
 // Moves what the ops counted since the last call into the ledger.
@@ -55,11 +55,12 @@ void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
   kernels::matmul(normed_.data(), d, m, w.q, data_or_null(w.q_bias), q_.data(), d_q, pool_);
   kernels::matmul(normed_.data(), d, m, w.k, data_or_null(w.k_bias), k_.data(), d_kv, pool_);
   kernels::matmul(normed_.data(), d, m, w.v, data_or_null(w.v_bias), v_.data(), d_kv, pool_);
-  if (config_.qk_norm) {
-    kernels::rms_norm(q_.data(), m * config_.n_heads, d_head, w.q_norm.data(), config_.norm_eps,
-                      q_.data(), pool_);
-    kernels::rms_norm(k_.data(), m * config_.n_kv_heads, d_head, w.k_norm.data(), config_.norm_eps,
-                      k_.data(), pool_);
+  if (config_.qk_norm != QkNorm::none) {
+    const bool whole = config_.qk_norm == QkNorm::whole;
+    kernels::rms_norm(q_.data(), whole ? m : m * config_.n_heads, whole ? d_q : d_head,
+                      w.q_norm.data(), config_.norm_eps, q_.data(), pool_);
+    kernels::rms_norm(k_.data(), whole ? m : m * config_.n_kv_heads, whole ? d_kv : d_head,
+                      w.k_norm.data(), config_.norm_eps, k_.data(), pool_);
   }
   const RopeConfig& rope = config_.rope;
   kernels::rope(q_.data(), d_q, m, config_.n_heads, d_head, rope.d_rot, batch.positions(),
@@ -78,12 +79,16 @@ void Forward::run(RaggedBatch& batch) {
   assert(m > 0 && m <= max_rows_);
   rope_.ensure(1 + *std::max_element(batch.positions(), batch.positions() + m));
   embed(batch);
+  routing_.begin(m);
   for (int32_t layer = 0; layer < config_.n_layers; ++layer) {
     const LayerWeights& w = weights_.layers[layer];
     attend(w, batch, layer);
     book(Part::attention);
     kernels::rms_norm(x_.data(), m, d, w.ffn_norm.data(), config_.norm_eps, normed_.data(), pool_);
-    run_experts(w, normed_.data(), m, expert_scratch_.data(), delta_.data(), pool_);
+    if (observer_) observer_(layer, normed_.data(), m);
+    moe_.route(w, layer, normed_.data(), m, batch.budgets(), routing_);
+    book(Part::router);
+    moe_.run(w, layer, normed_.data(), m, routing_, delta_.data());
     kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
     book(Part::experts);
   }

@@ -4,12 +4,15 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/compute_ledger.h"
 #include "engine/model_config.h"
+#include "engine/moe_layer.h"
 #include "engine/ragged_batch.h"
 #include "engine/rope_table.h"
+#include "engine/routing_trace.h"
 #include "engine/weights.h"
 #include "kernels/thread_pool.h"
 
@@ -21,12 +24,17 @@ class Forward {
   static constexpr int64_t kHeadRows = 32;
 
   // The buffers are made here, once, for batches of up to max_rows. config and weights must outlive
-  // this.
-  Forward(const ModelConfig& config, const Weights& weights, int64_t max_rows,
+  // this. ranks: of the expert-parallel group, see MoeLayer.
+  Forward(const ModelConfig& config, const Weights& weights, GateNorm, int64_t max_rows, int ranks,
           kernels::ThreadPool&);
 
-  // Runs all layers; the rows' last states stay here until the next call.
+  // Runs all layers; the rows' last states and their routing stay here until the next call.
   void run(RaggedBatch&);
+  const StepRouting& routing() const { return routing_; }
+
+  // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.
+  using FfnObserver = std::function<void(int32_t layer, const float* x, int64_t m)>;
+  void observe_ffn(FfnObserver observer) { observer_ = std::move(observer); }
 
   // Logits [vocab] of some rows of the last batch: consume(i, logits, thread) for rows[i], called
   // from several threads, in no order, once each.
@@ -47,8 +55,11 @@ class Forward {
   const kernels::AttentionShape shape_;
   const int64_t max_rows_;
   RopeTable rope_;
+  MoeLayer moe_;
+  StepRouting routing_;
+  FfnObserver observer_;
   ComputeLedger launched_;
-  std::vector<float> x_, normed_, q_, k_, v_, mixed_, delta_, expert_scratch_, logits_;
+  std::vector<float> x_, normed_, q_, k_, v_, mixed_, delta_, logits_;
 };
 
 }  // namespace engine

@@ -76,9 +76,10 @@ void ModelConfig::validate(const std::string& file) const {
   check.between("norm_eps", norm_eps, 0.0f, 1.0f);
   validate_rope(rope, d_head, check);
   check.range("moe.n_experts", moe.n_experts, 1, 512);
-  check.range("moe.n_shared", moe.n_shared, 0, 512);
+  check.range("moe.n_shared", moe.n_shared, 0, moe.n_experts);
   check.range("moe.trained_k", moe.trained_k, 1, moe.n_experts);
-  check.range("moe.d_expert", moe.d_expert, 1, kMaxWidth);
+  if (moe.n_routed() > 0) check.range("moe.d_expert", moe.d_expert, 1, kMaxWidth);
+  if (moe.n_shared > 0) check.range("moe.d_shared", moe.d_shared, 1, kMaxWidth);
 }
 
 }  // namespace engine

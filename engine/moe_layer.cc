@@ -1,25 +1,47 @@
 #include "engine/moe_layer.h"
 
 #include <cassert>
+#include <vector>
 
-#include "kernels/elementwise.h"
-#include "kernels/matmul.h"
+#include "engine/comm/placement.h"
+#include "engine/comm/self.h"
+#include "engine/expert_router.h"
+#include "engine/expert_runner.h"
 
 namespace engine {
 
-int64_t experts_scratch_floats(const MoeConfig& moe, int64_t m) { return 2 * m * moe.d_expert; }
+struct MoeLayer::Impl {
+  Impl(const ModelConfig& c, GateNorm norm, int64_t max_rows, int ranks, kernels::ThreadPool& p)
+      : pool(p),
+        router(c, norm),
+        placement(Placement::blocks(c.moe.n_routed(), ranks)),
+        runner(c, placement, self, pool),
+        weights(static_cast<size_t>(max_rows * kMaxBudget)) {}
 
-void run_experts(const LayerWeights& layer, const float* x, int64_t m, float* scratch, float* y,
-                 kernels::ThreadPool& pool) {
-  assert(layer.experts.size() == 1);
-  const Expert& e = layer.experts.front();
-  const int64_t d_model = e.gate.n_in(), d_expert = e.gate.n_out();
-  float* gate = scratch;
-  float* up = scratch + m * d_expert;
-  kernels::matmul(x, d_model, m, e.gate, nullptr, gate, d_expert, pool);
-  kernels::matmul(x, d_model, m, e.up, nullptr, up, d_expert, pool);
-  kernels::swiglu(gate, up, m, d_expert, gate, pool);
-  kernels::matmul(gate, d_expert, m, e.down, nullptr, y, d_model, pool);
+  kernels::ThreadPool& pool;
+  ExpertRouter router;
+  const Placement placement;
+  SelfCommunicator self;
+  ExpertRunner runner;
+  std::vector<float> weights;  // of the rows routed last
+};
+
+MoeLayer::MoeLayer(const ModelConfig& config, GateNorm norm, int64_t max_rows, int ranks,
+                   kernels::ThreadPool& pool)
+    : impl_(std::make_unique<Impl>(config, norm, max_rows, ranks, pool)) {}
+
+MoeLayer::~MoeLayer() = default;
+
+void MoeLayer::route(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
+                     const ExpertBudget* const* budgets, StepRouting& step) {
+  assert(m * kMaxBudget <= static_cast<int64_t>(impl_->weights.size()));
+  impl_->router.route(w, layer, x, m, budgets, step.ids(layer), impl_->weights.data(),
+                      step.margins(layer), impl_->pool);
+}
+
+void MoeLayer::run(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
+                   const StepRouting& step, float* y) {
+  impl_->runner.run(w, x, m, 0, step.ids(layer), impl_->weights.data(), y);
 }
 
 }  // namespace engine

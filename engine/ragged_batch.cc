@@ -8,6 +8,7 @@ RaggedBatch::RaggedBatch(int64_t capacity) : capacity_(capacity) {
   tokens_.reserve(capacity);
   positions_.reserve(capacity);
   sequences_.reserve(capacity);
+  budgets_.reserve(capacity);
   rows_.reserve(capacity);
 }
 
@@ -15,16 +16,19 @@ void RaggedBatch::clear() {
   tokens_.clear();
   positions_.clear();
   sequences_.clear();
+  budgets_.clear();
   bases_.clear();
   rows_.clear();
 }
 
-int32_t RaggedBatch::add(KvSequence& sequence, TokenId token, int64_t position) {
+int32_t RaggedBatch::add(KvSequence& sequence, TokenId token, int64_t position,
+                         const ExpertBudget& budget) {
   assert(room() > 0);
   sequence.grow(position + 1);
   tokens_.push_back(token);
   positions_.push_back(static_cast<int32_t>(position));
   sequences_.push_back(&sequence);
+  budgets_.push_back(&budget);
   return static_cast<int32_t>(size() - 1);
 }
 

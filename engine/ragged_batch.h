@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/expert_budget.h"
 #include "engine/kv_cache.h"
 #include "engine/tokenizer.h"
 #include "kernels/attention.h"
@@ -16,13 +17,14 @@ class RaggedBatch {
   explicit RaggedBatch(int64_t capacity);
 
   void clear();
-  // Returns the row's number. Makes room in the sequence, which must outlive the step.
-  int32_t add(KvSequence& sequence, TokenId token, int64_t position);
+  // Returns the row's number. Makes room in the sequence; it and the budget must outlive the step.
+  int32_t add(KvSequence& sequence, TokenId token, int64_t position, const ExpertBudget& budget);
 
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   int64_t room() const { return capacity_ - size(); }
   const TokenId* tokens() const { return tokens_.data(); }
   const int32_t* positions() const { return positions_.data(); }
+  const ExpertBudget* const* budgets() const { return budgets_.data(); }
 
   // Rows with the KV blocks of one layer; valid until the next call. layer_floats: size of a block
   // of one layer.
@@ -33,6 +35,7 @@ class RaggedBatch {
   std::vector<TokenId> tokens_;
   std::vector<int32_t> positions_;
   std::vector<KvSequence*> sequences_;  // of each row
+  std::vector<const ExpertBudget*> budgets_;
   std::vector<size_t> first_;           // of each row: where its sequence's blocks begin
   std::vector<float*> bases_, tables_;  // blocks of all sequences: layer 0, the layer at hand
   std::vector<kernels::AttentionRow> rows_;

@@ -9,16 +9,13 @@
 #include <vector>
 
 #include "engine/compute_ledger.h"
+#include "engine/expert_budget.h"
+#include "engine/routing_trace.h"
 #include "engine/tokenizer.h"
 
 namespace engine {
 
 class Prefix;  // engine/prefix.h: KV of a token prefix, shared by its users
-
-// Experts granted to a query. Dense models have one expert; k is 1.
-struct ExpertBudget {
-  int32_t k = 1;
-};
 
 struct Sampling {
   float temperature = 0.0f;  // 0 = greedy
@@ -31,6 +28,7 @@ struct Request {
   std::vector<TokenId> tokens;           // the whole prompt
   std::shared_ptr<const Prefix> prefix;  // its tokens must be the first of `tokens`; may be null
   ExpertBudget budget;
+  kernels::Cost policy_cost;  // of deciding the budget; booked as Part::predictor
 
   // Scoring: each continuation (>= 1 token) is scored after the prompt; they share its KV.
   std::vector<std::vector<TokenId>> continuations;
@@ -76,6 +74,10 @@ struct Completion {
   std::vector<float> logits;  // [vocab] when asked
   int64_t prompt_tokens = 0, prefix_tokens = 0;
   ExpertBudget budget;
+  RoutingTrace trace;             // of the whole prompt, prefix included, and of its own output
+  double mean_batch_experts = 0;  // different experts of a layer in its steps, mean
+  int32_t batch_k_max = 0;        // most experts that a token of its steps ran
+  uint64_t weight_bytes = 0;      // different weights that it used, each counted once
   Timing timing;
   ComputeLedger ledger;
 };

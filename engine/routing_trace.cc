@@ -27,6 +27,17 @@ double StepRouting::distinct_experts() const {
   return n_layers_ == 0 ? 0 : static_cast<double>(sum) / n_layers_;
 }
 
+int32_t StepRouting::k_max() const {
+  int32_t k = 0;
+  for (int32_t layer = 0; layer < n_layers_; ++layer) {
+    for (int64_t row = 0; row < rows_; ++row) {
+      const int16_t* id = ids(layer) + row * kMaxBudget;
+      while (k < kMaxBudget && id[k] >= 0) ++k;
+    }
+  }
+  return k;
+}
+
 void TokenRouting::append(const StepRouting& step) {
   for (int64_t row = 0; row < step.rows(); ++row) {
     for (int32_t layer = 0; layer < step.n_layers(); ++layer) {
@@ -76,6 +87,23 @@ void RoutingTrace::add(const TokenRouting& prefix, int64_t n_tokens) {
     add_token(static_cast<int32_t>(i % n_layers), prefix.ids.data() + i * kMaxBudget,
               prefix.margins[i]);
   }
+}
+
+RoutingTrace& RoutingTrace::operator+=(const RoutingTrace& o) {
+  assert(o.layers_.size() == layers_.size() && o.n_experts_ == n_experts_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& l = layers_[i];
+    const Layer& from = o.layers_[i];
+    l.tokens += from.tokens;
+    l.k_sum += from.k_sum;
+    l.k_min = std::min(l.k_min, from.k_min);
+    l.k_max = std::max(l.k_max, from.k_max);
+    l.margins += from.margins;
+    l.margin_sum += from.margin_sum;
+    l.margin_min = std::min(l.margin_min, from.margin_min);
+  }
+  for (size_t i = 0; i < tokens_.size(); ++i) tokens_[i] += o.tokens_[i];
+  return *this;
 }
 
 RoutingTrace::Calls RoutingTrace::calls(int32_t n_shared) const {

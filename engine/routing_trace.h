@@ -30,6 +30,7 @@ class StepRouting {
 
   // Mean over layers of the number of different experts that ran in the step.
   double distinct_experts() const;
+  int32_t k_max() const;  // most experts that one row ran in one layer
 
  private:
   int32_t n_layers_, n_experts_;
@@ -81,6 +82,7 @@ class RoutingTrace {
   int32_t k_min() const;
   int32_t k_max() const;
 
+  RoutingTrace& operator+=(const RoutingTrace&);  // of the same model
   friend bool operator==(const RoutingTrace&, const RoutingTrace&) = default;
 
  private:

@@ -24,7 +24,7 @@ bool all_finite(const float* x, int64_t n) {
 
 // Tokens of the prompt whose KV the prefix brings. The last one always runs: its logits are wanted.
 int64_t reusable(const Request& request) {
-  if (!request.prefix || request.prefix->budget().k != request.budget.k) return 0;
+  if (!request.prefix || request.prefix->budget() != request.budget) return 0;
   const auto& have = request.prefix->tokens();
   const auto& want = request.tokens;
   const auto end = std::mismatch(have.begin(), have.end(), want.begin(), want.end()).second;
@@ -43,13 +43,11 @@ void check_ids(const std::vector<TokenId>& tokens, int64_t vocab, const char* wh
 
 }  // namespace
 
-void check_request(const Request& request, int64_t vocab, int32_t n_experts) {
+void check_request(const Request& request, const ModelConfig& config) {
+  const int64_t vocab = config.vocab;
   check_ids(request.tokens, vocab, "the prompt");
   for (const auto& c : request.continuations) check_ids(c, vocab, "a continuation");
-  if (request.budget.k < 1 || request.budget.k > n_experts) {
-    throw std::invalid_argument(fmt::format("request: budget of {} experts, the model has {}",
-                                            request.budget.k, n_experts));
-  }
+  request.budget.check(config.moe, config.n_layers);
 }
 
 std::optional<std::string> RunningRequest::too_long(const Request& request, int64_t max_tokens) {
@@ -74,11 +72,16 @@ RunningRequest::RunningRequest(Request request, const RequestContext& context, i
   completion_.budget = request_.budget;
   completion_.prompt_tokens = prompt_tokens();
   completion_.timing.admitted_ns = now_ns;
+  completion_.trace = RoutingTrace(context.config.n_layers, context.config.moe.n_experts);
+  completion_.ledger.add(Part::predictor, request_.policy_cost);
   if (const int64_t n = reusable(request_); n > 0) {
     kv_ = request_.prefix->kv().fork(n);
     prompt_next_ = n;
     completion_.prefix_tokens = n;
     context_.cost.add_rows(completion_.ledger, CostModel::Book::useful, 0, n, request_.budget);
+    completion_.trace.add(request_.prefix->routing(), n);
+    context_.cost.add_calls(completion_.ledger, CostModel::Book::useful,
+                            completion_.trace.calls(context_.config.moe.n_shared));
   }
   continuations_.resize(request_.continuations.size());
   for (size_t i = 0; i < continuations_.size(); ++i) {
@@ -102,22 +105,24 @@ void RunningRequest::add_head_row(std::vector<HeadRow>& heads, int32_t row, int3
 void RunningRequest::add_decode_row(RaggedBatch& batch, std::vector<HeadRow>& heads) {
   if (!generating_) return;
   const int64_t position = kv_.size();
-  const int32_t row = batch.add(kv_, last_token_, position);
+  const int32_t row = batch.add(kv_, last_token_, position, request_.budget);
   context_.cost.add_rows(completion_.ledger, CostModel::Book::both, position, position + 1,
                          request_.budget);
+  spans_.push_back({row, 1, CostModel::Book::both});
   add_head_row(heads, row, -1, 0);
-  in_step_ = decoded_in_step_ = true;
+  decoded_in_step_ = true;
 }
 
 void RunningRequest::add_prompt_rows(RaggedBatch& batch, std::vector<HeadRow>& heads) {
   const int64_t first = prompt_next_;
   int32_t row = 0;
   while (!prompt_done() && batch.room() > 0) {
-    row = batch.add(kv_, request_.tokens[prompt_next_], prompt_next_);
+    row = batch.add(kv_, request_.tokens[prompt_next_], prompt_next_, request_.budget);
     ++prompt_next_;
   }
   if (prompt_next_ == first) return;
-  in_step_ = true;
+  const int64_t n = prompt_next_ - first;
+  spans_.push_back({row + 1 - n, n, CostModel::Book::both});
   context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_next_,
                          request_.budget);
   const bool wants_head =
@@ -132,12 +137,12 @@ void RunningRequest::add_continuation_rows(int32_t i, RaggedBatch& batch,
   const auto rows = static_cast<int64_t>(tokens.size()) - 1;  // the last token is not read
   if (c.next == rows || batch.room() == 0) return;
   if (!c.kv) c.kv = kv_.fork(prompt_tokens());
-  in_step_ = true;
-  const int64_t first = prompt_tokens() + c.next;
+  const int64_t first = prompt_tokens() + c.next, first_row = batch.size();
   for (; c.next < rows && batch.room() > 0; ++c.next) {
-    const int32_t row = batch.add(*c.kv, tokens[c.next], prompt_tokens() + c.next);
+    const int32_t row = batch.add(*c.kv, tokens[c.next], prompt_tokens() + c.next, request_.budget);
     add_head_row(heads, row, i, c.next);
   }
+  spans_.push_back({first_row, batch.size() - first_row, book_of_scores()});
   context_.cost.add_rows(completion_.ledger, book_of_scores(), first, prompt_tokens() + c.next,
                          request_.budget);
 }
@@ -150,12 +155,12 @@ void RunningRequest::add_prefill_rows(RaggedBatch& batch, std::vector<HeadRow>& 
 }
 
 void RunningRequest::read_logits(HeadRow& head, const float* logits, SamplerScratch& scratch) {
-  head.finite = all_finite(logits, context_.vocab);
+  head.finite = all_finite(logits, context_.config.vocab);
   if (!head.finite) return;
   const bool of_prompt = head.continuation < 0 && !generating_;
   if (head.continuation >= 0 || (of_prompt && !continuations_.empty())) {
-    const double normaliser = kernels::log_sum_exp(logits, context_.vocab);
-    head.best = static_cast<TokenId>(kernels::argmax(logits, context_.vocab));
+    const double normaliser = kernels::log_sum_exp(logits, context_.config.vocab);
+    head.best = static_cast<TokenId>(kernels::argmax(logits, context_.config.vocab));
     const auto score = [&](size_t i, int64_t token) {
       continuations_[i].logprobs[token] =
           static_cast<double>(logits[request_.continuations[i][token]]) - normaliser;
@@ -168,11 +173,11 @@ void RunningRequest::read_logits(HeadRow& head, const float* logits, SamplerScra
   }
   if (head.continuation >= 0) return;
   if (of_prompt && request_.want_logits) {
-    completion_.logits.assign(logits, logits + context_.vocab);
+    completion_.logits.assign(logits, logits + context_.config.vocab);
   }
   if (request_.max_new_tokens > 0) {
-    head.next =
-        sample(logits, context_.vocab, request_.sampling, completion_.tokens.size(), scratch);
+    head.next = sample(logits, context_.config.vocab, request_.sampling, completion_.tokens.size(),
+                       scratch);
   }
 }
 
@@ -225,13 +230,22 @@ void RunningRequest::advance(const HeadRow& head, int64_t now_ns) {
   if (takes_a_stream()) accept_token(head.next, now_ns);
 }
 
-void RunningRequest::end_step(int64_t begin_ns, int64_t end_ns, int64_t batch_rows) {
-  if (!in_step_) return;
+void RunningRequest::end_step(const StepFacts& step, const StepRouting& routing) {
+  if (spans_.empty()) return;
   Timing& timing = completion_.timing;
-  (decoded_in_step_ ? timing.decode_ns : timing.prefill_ns) += end_ns - begin_ns;
+  (decoded_in_step_ ? timing.decode_ns : timing.prefill_ns) += step.end_ns - step.begin_ns;
   ++n_steps_;
-  batch_rows_ += batch_rows;
-  in_step_ = decoded_in_step_ = false;
+  batch_rows_ += step.rows;
+  batch_experts_ += step.distinct_experts;
+  completion_.batch_k_max = std::max(completion_.batch_k_max, step.k_max);
+  for (const Span& s : spans_) {
+    RoutingTrace ran(context_.config.n_layers, context_.config.moe.n_experts);
+    ran.add(routing, s.first, s.rows);
+    context_.cost.add_calls(completion_.ledger, s.book, ran.calls(context_.config.moe.n_shared));
+    if (s.book == CostModel::Book::both) completion_.trace += ran;
+  }
+  spans_.clear();
+  decoded_in_step_ = false;
 }
 
 bool RunningRequest::done() const {
@@ -252,7 +266,9 @@ Completion RunningRequest::take(int64_t now_ns) {
   if (n_steps_ > 0) {
     completion_.timing.mean_batch_rows =
         static_cast<double>(batch_rows_) / static_cast<double>(n_steps_);
+    completion_.mean_batch_experts = batch_experts_ / static_cast<double>(n_steps_);
   }
+  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace);
   if (completion_.outcome == Outcome::ok) {
     for (const Continuation& c : continuations_) {
       ContinuationScore score;

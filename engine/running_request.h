@@ -13,6 +13,7 @@
 #include "engine/ragged_batch.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
+#include "engine/weights.h"
 
 namespace engine {
 
@@ -33,7 +34,16 @@ struct HeadRow {
 struct RequestContext {
   std::shared_ptr<KvPool> kv_pool;
   const CostModel& cost;
-  int64_t vocab = 0, max_tokens = 0;
+  const ModelConfig& config;
+  const Weights& weights;
+  int64_t max_tokens = 0;
+};
+
+// One step, as everybody in it sees it.
+struct StepFacts {
+  int64_t begin_ns = 0, end_ns = 0, rows = 0;
+  double distinct_experts = 0;
+  int32_t k_max = 0;
 };
 
 class RunningRequest {
@@ -55,8 +65,8 @@ class RunningRequest {
   void read_logits(HeadRow&, const float* logits, SamplerScratch&);
   // Books a row that was read; rows in order.
   void advance(const HeadRow&, int64_t now_ns);
-  // Called for every request after every step.
-  void end_step(int64_t begin_ns, int64_t end_ns, int64_t batch_rows);
+  // Called for every request after every step: books the experts of its rows.
+  void end_step(const StepFacts&, const StepRouting&);
 
   bool done() const;
   void cancel();
@@ -68,6 +78,12 @@ class RunningRequest {
     int64_t next = 0;              // token whose row comes next
     std::vector<double> logprobs;
     bool greedy = true;
+  };
+
+  // Rows of the step at hand, and who pays for them.
+  struct Span {
+    int64_t first = 0, rows = 0;
+    CostModel::Book book = CostModel::Book::both;
   };
 
   int64_t prompt_tokens() const { return static_cast<int64_t>(request_.tokens.size()); }
@@ -90,12 +106,14 @@ class RunningRequest {
   bool generating_ = false;
   TokenId last_token_ = 0;
   int64_t last_token_ns_ = 0;
-  bool in_step_ = false, decoded_in_step_ = false;
+  std::vector<Span> spans_;
+  bool decoded_in_step_ = false;
   int64_t n_steps_ = 0, batch_rows_ = 0;
+  double batch_experts_ = 0;
 };
 
 // Throws std::invalid_argument when a request is not one: no tokens, an id that the model does not
-// have, an empty continuation, a budget of more experts than there are.
-void check_request(const Request&, int64_t vocab, int32_t n_experts);
+// have, an empty continuation, a budget that the model cannot run.
+void check_request(const Request&, const ModelConfig&);
 
 }  // namespace engine

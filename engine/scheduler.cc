@@ -27,11 +27,10 @@ Completion never_run(const Request& request, Outcome outcome, std::string detail
 
 }  // namespace
 
-Scheduler::Scheduler(Forward& forward, const RequestContext& context, const ModelConfig& config,
-                     int64_t max_rows, int32_t max_streams, int threads)
+Scheduler::Scheduler(Forward& forward, const RequestContext& context, int64_t max_rows,
+                     int32_t max_streams, int threads)
     : forward_(forward),
       context_(context),
-      config_(config),
       max_streams_(max_streams),
       batch_(max_rows),
       scratch_(threads) {
@@ -47,7 +46,7 @@ void Scheduler::admit(const RequestSource& source, const CompletionSink& sink) {
   while (batch_.room() > 0) {
     if (!pulled_) pulled_ = source();
     if (!pulled_) return;
-    check_request(*pulled_, context_.vocab, config_.moe.n_experts);
+    check_request(*pulled_, context_.config);
     if (auto why = RunningRequest::too_long(*pulled_, context_.max_tokens)) {
       sink(never_run(*std::exchange(pulled_, std::nullopt), Outcome::too_long, std::move(*why)));
       continue;
@@ -69,7 +68,9 @@ void Scheduler::step() {
   });
   const int64_t end = now_ns();
   for (const HeadRow& h : heads_) h.owner->advance(h, end);
-  for (const auto& r : running_) r->end_step(begin, end, batch_.size());
+  const StepRouting& routing = forward_.routing();
+  const StepFacts facts{begin, end, batch_.size(), routing.distinct_experts(), routing.k_max()};
+  for (const auto& r : running_) r->end_step(facts, routing);
 }
 
 void Scheduler::deliver(const CompletionSink& sink) {

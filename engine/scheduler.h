@@ -19,8 +19,7 @@ namespace engine {
 class Scheduler {
  public:
   // max_rows >= max_streams, so that every generating request moves in every step.
-  Scheduler(Forward&, const RequestContext&, const ModelConfig&, int64_t max_rows,
-            int32_t max_streams, int threads);
+  Scheduler(Forward&, const RequestContext&, int64_t max_rows, int32_t max_streams, int threads);
 
   // As Engine::run.
   void run(const RequestSource&, const CompletionSink&, const std::atomic<bool>& stop);
@@ -34,7 +33,6 @@ class Scheduler {
 
   Forward& forward_;
   const RequestContext& context_;
-  const ModelConfig& config_;
   const int32_t max_streams_;
   RaggedBatch batch_;
   std::vector<HeadRow> heads_;

@@ -112,6 +112,17 @@ class Loader {
   kernels::ThreadPool& pool_;
 };
 
+void load_router(const Loader& loader, const MoeConfig& moe, int64_t d_model, int32_t layer,
+                 Router& router) {
+  const auto name = [&](const char* part) { return fmt::format("layers.{}.{}", layer, part); };
+  if (moe.router == RouterKind::linear) {
+    router.weight = loader.matrix(name("router"), moe.n_routed(), d_model);
+  }
+  if (moe.shared_gate) {
+    router.shared_gate = loader.matrix(name("shared_gate"), moe.n_shared, d_model);
+  }
+}
+
 LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t layer) {
   const auto name = [&](const char* part) { return fmt::format("layers.{}.{}", layer, part); };
   const int64_t d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
@@ -126,40 +137,69 @@ LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t laye
     w.k_bias = loader.vector(name("k_bias"), d_kv);
     w.v_bias = loader.vector(name("v_bias"), d_kv);
   }
-  if (c.qk_norm) {
-    w.q_norm = loader.vector(name("q_norm"), c.d_head);
-    w.k_norm = loader.vector(name("k_norm"), c.d_head);
+  if (c.qk_norm != QkNorm::none) {
+    const bool whole = c.qk_norm == QkNorm::whole;
+    w.q_norm = loader.vector(name("q_norm"), whole ? d_q : c.d_head);
+    w.k_norm = loader.vector(name("k_norm"), whole ? d_kv : c.d_head);
   }
   w.ffn_norm = loader.vector(name("ffn_norm"), c.d_model);
-  w.experts.push_back({loader.matrix(name("gate"), c.moe.d_expert, c.d_model),
-                       loader.matrix(name("up"), c.moe.d_expert, c.d_model),
-                       loader.matrix(name("down"), c.d_model, c.moe.d_expert)});
+  load_router(loader, c.moe, c.d_model, layer, w.router);
+  for (int32_t e = 0; e < c.moe.n_experts; ++e) {
+    const int64_t width = e < c.moe.n_shared ? c.moe.d_shared : c.moe.d_expert;
+    const auto part = [&](const char* p) {
+      return fmt::format("layers.{}.experts.{}.{}", layer, e, p);
+    };
+    w.experts.push_back({loader.matrix(part("gate"), width, c.d_model),
+                         loader.matrix(part("up"), width, c.d_model),
+                         loader.matrix(part("down"), c.d_model, width)});
+  }
   return w;
 }
 
 uint64_t float_bytes(const std::vector<float>& v) { return v.size() * sizeof(float); }
+
+uint64_t expert_bytes(const Expert& e) { return e.gate.bytes() + e.up.bytes() + e.down.bytes(); }
+
+// Of a layer without its experts.
+uint64_t dense_bytes(const LayerWeights& w) {
+  uint64_t sum = float_bytes(w.expert_means) + float_bytes(w.router.bias);
+  for (const auto* m : {&w.q, &w.k, &w.v, &w.o, &w.router.weight, &w.router.shared_gate,
+                        &w.router.rep_gate, &w.router.rep_up, &w.router.mix}) {
+    sum += m->bytes();
+  }
+  for (const auto* v :
+       {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm}) {
+    sum += float_bytes(*v);
+  }
+  return sum;
+}
 
 }  // namespace
 
 uint64_t Weights::bytes() const {
   uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
   for (const LayerWeights& w : layers) {
-    for (const auto* m : {&w.q, &w.k, &w.v, &w.o}) sum += m->bytes();
-    for (const auto* v :
-         {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm}) {
-      sum += float_bytes(*v);
+    sum += dense_bytes(w);
+    for (const Expert& e : w.experts) sum += expert_bytes(e);
+  }
+  return sum;
+}
+
+uint64_t Weights::bytes_used(const RoutingTrace& trace) const {
+  uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    sum += dense_bytes(layers[layer]);
+    for (size_t e = 0; e < layers[layer].experts.size(); ++e) {
+      if (trace.tokens_on(static_cast<int32_t>(layer), static_cast<int32_t>(e)) > 0) {
+        sum += expert_bytes(layers[layer].experts[e]);
+      }
     }
-    for (const Expert& e : w.experts) sum += e.gate.bytes() + e.up.bytes() + e.down.bytes();
   }
   return sum;
 }
 
 Weights load_weights(const Checkpoint& checkpoint, kernels::ThreadPool& pool) {
   const ModelConfig& c = checkpoint.config();
-  if (c.moe.n_experts != 1) {
-    throw ModelFileError(fmt::format("{}: the model has {} experts; this build runs dense models",
-                                     checkpoint.path().string(), c.moe.n_experts));
-  }
   const Loader loader(checkpoint, pool);
   Weights w;
   w.embed = loader.matrix("embed", c.vocab, c.d_model);

@@ -6,6 +6,7 @@
 
 #include "engine/checkpoint.h"
 #include "engine/model_config.h"
+#include "engine/routing_trace.h"
 #include "kernels/packed_matrix.h"
 #include "kernels/thread_pool.h"
 
@@ -44,6 +45,8 @@ struct Weights {
 
   const kernels::PackedMatrix& output() const { return head.empty() ? embed : head; }
   uint64_t bytes() const;  // memory held
+  // Memory of what a query used: everything but the experts, and the experts in its trace.
+  uint64_t bytes_used(const RoutingTrace&) const;
 };
 
 // Reads row by row into the packed form, so that the peak stays near the size of the file. Throws

@@ -15,8 +15,8 @@ namespace {
 // A shorter prefix saves less than the fork's copy of its last cache block costs.
 constexpr size_t kMinSharedTokens = 32;
 
-std::string prefix_key(std::span<const engine::TokenId> tokens, engine::ExpertBudget budget) {
-  std::string bytes = "k=" + std::to_string(budget.k) + ":";
+std::string prefix_key(std::span<const engine::TokenId> tokens, const engine::ExpertBudget& budget) {
+  std::string bytes = budget.key() + ":";
   bytes.append(reinterpret_cast<const char*>(tokens.data()), tokens.size_bytes());
   return datasets::sha256_hex(bytes);
 }

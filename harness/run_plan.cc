@@ -45,7 +45,7 @@ std::string config_json(const engine::ModelConfig& c) {
       {"n_heads", c.n_heads},       {"n_kv_heads", c.n_kv_heads},   {"d_head", c.d_head},
       {"d_expert", c.moe.d_expert}, {"n_experts", c.moe.n_experts}, {"trained_k", c.moe.trained_k},
       {"vocab", c.vocab},           {"max_tokens", c.max_tokens},   {"norm_eps", c.norm_eps},
-      {"rope_theta", c.rope.theta}, {"qkv_bias", c.qkv_bias},       {"qk_norm", c.qk_norm},
+      {"rope_theta", c.rope.theta}, {"qkv_bias", c.qkv_bias},       {"qk_norm", static_cast<int>(c.qk_norm)},
       {"tied_head", c.tied_head}}
       .dump();
 }

@@ -38,11 +38,11 @@ class GgufConfigReader {
     c_.d_model = bounded("embedding_length", kMaxWidth);
     c_.n_heads = bounded("attention.head_count", 4096);
     c_.n_kv_heads = file_.find_u32(key("attention.head_count_kv")).value_or(c_.n_heads);
-    c_.moe.d_expert = bounded("feed_forward_length", kMaxWidth);
+    c_.moe.d_shared = bounded("feed_forward_length", kMaxWidth);
     c_.max_tokens = bounded("context_length", int64_t{1} << 31);
     c_.norm_eps = file_.f32(key("attention.layer_norm_rms_epsilon"));
     c_.qkv_bias = arch_ == "qwen2" || file_.find_tensor("blk.0.attn_q.bias") != nullptr;
-    c_.qk_norm = arch_ == "qwen3";
+    c_.qk_norm = arch_ == "qwen3" ? QkNorm::head : QkNorm::none;
     c_.tied_head = file_.find_tensor("output.weight") == nullptr;
     c_.vocab = vocabulary();
     head_width();

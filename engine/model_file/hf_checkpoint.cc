@@ -41,10 +41,10 @@ class HfConfigReader {
                         : j_.require_int("num_key_value_heads", 1, 4096);
     c_.vocab = j_.require_int("vocab_size", 1, int64_t{1} << 24);
     c_.max_tokens = j_.require_int("max_position_embeddings", 1, kMaxContext);
-    c_.moe.d_expert = j_.require_int("intermediate_size", 1, kMaxWidth);
+    c_.moe.d_shared = j_.require_int("intermediate_size", 1, kMaxWidth);
     c_.norm_eps = j_.find_float("rms_norm_eps").value_or(1e-6f);
     c_.qkv_bias = type_ == "qwen2" || j_.find_bool("attention_bias").value_or(false);
-    c_.qk_norm = type_ == "qwen3";
+    c_.qk_norm = type_ == "qwen3" ? QkNorm::head : QkNorm::none;
     c_.tied_head = j_.find_bool("tie_word_embeddings").value_or(false);
     head_width();
     window();

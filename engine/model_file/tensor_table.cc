@@ -33,9 +33,9 @@ constexpr NameRow kLayerNames[] = {
     {"q_norm", "attn_q_norm.weight", "self_attn.q_norm.weight"},
     {"k_norm", "attn_k_norm.weight", "self_attn.k_norm.weight"},
     {"ffn_norm", "ffn_norm.weight", "post_attention_layernorm.weight"},
-    {"gate", "ffn_gate.weight", "mlp.gate_proj.weight"},
-    {"up", "ffn_up.weight", "mlp.up_proj.weight"},
-    {"down", "ffn_down.weight", "mlp.down_proj.weight"},
+    {"experts.0.gate", "ffn_gate.weight", "mlp.gate_proj.weight"},
+    {"experts.0.up", "ffn_up.weight", "mlp.up_proj.weight"},
+    {"experts.0.down", "ffn_down.weight", "mlp.down_proj.weight"},
 };
 
 template <size_t N>
@@ -67,7 +67,7 @@ std::string stored_tensor_name(NameStyle style, std::string_view canonical) {
 TensorTable::TensorTable(const ModelConfig& c, NameStyle style, const std::string& file,
                          const Lookup& lookup) {
   const int64_t d = c.d_model, q = c.n_heads * c.d_head, kv = c.n_kv_heads * c.d_head;
-  const int64_t f = c.moe.d_expert;
+  const int64_t f = c.moe.d_shared;
   const auto want = [&](const std::string& name, std::vector<int64_t> shape) {
     add(name, std::move(shape), style, file, lookup);
   };
@@ -86,14 +86,14 @@ TensorTable::TensorTable(const ModelConfig& c, NameStyle style, const std::strin
       want(layer + "k_bias", {kv});
       want(layer + "v_bias", {kv});
     }
-    if (c.qk_norm) {
+    if (c.qk_norm != QkNorm::none) {
       want(layer + "q_norm", {c.d_head});
       want(layer + "k_norm", {c.d_head});
     }
     want(layer + "ffn_norm", {d});
-    want(layer + "gate", {f, d});
-    want(layer + "up", {f, d});
-    want(layer + "down", {d, f});
+    want(layer + "experts.0.gate", {f, d});
+    want(layer + "experts.0.up", {f, d});
+    want(layer + "experts.0.down", {d, f});
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -226,6 +227,10 @@ void swiglu(const float* gate, const float* up, int64_t m, int64_t n, float* h, 
   for_spans(m * n, 1, pool, [&](int64_t i, int64_t count) {
     HWY_DYNAMIC_DISPATCH(swiglu_span)(gate + i, up + i, count, h + i);
   });
+}
+
+void swiglu_row(const float* gate, const float* up, int64_t n, float* h) {
+  HWY_DYNAMIC_DISPATCH(swiglu_span)(gate, up, n, h);
 }
 
 void add_rows(const float* x, int64_t n, float* y, ThreadPool& pool) {

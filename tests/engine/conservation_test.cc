@@ -37,6 +37,48 @@ TEST(Conservation, HoldsForMixedBatchesOfEveryFamilyAndSize) {
   }
 }
 
+TEST(Conservation, HoldsForMixedBudgetsOfEveryMoe) {
+  for (const int32_t shared : {0, 1, 2}) {
+    TinyCheckpoint model(test_support::tiny_moe_config(12, shared, 4));
+    for (const int64_t rows : {1, 7, 33, 512}) {
+      SCOPED_TRACE("shared " + std::to_string(shared) + " rows " + std::to_string(rows));
+      const auto engine = load(model, rows, 3, 2);
+      ComputeLedger booked;
+      const auto requests = test_support::with_mixed_budgets(
+          mixed_requests(), engine->config().moe.max_k(), engine->config().n_layers);
+      for (const auto& [id, c] : run_all(*engine, requests)) {
+        booked += c.ledger;
+        EXPECT_EQ(c.budget, requests[id - 1].budget);
+        EXPECT_GE(c.trace.k_min(), 1);
+        EXPECT_LE(c.trace.k_max(), engine->config().moe.max_k());
+      }
+      expect_conserved(booked, engine->launched());
+      EXPECT_GT(engine->launched().executed_flops(Part::router), 0u);
+    }
+  }
+}
+
+TEST(Conservation, BooksAPrefixOfEveryBudgetOnce) {
+  const TinyCheckpoint model(test_support::tiny_moe_config(12, 2, 4));
+  const auto shared = test_support::random_tokens(80, 5);
+  const auto engine = load(model, 64);
+  auto requests = test_support::with_mixed_budgets(mixed_requests(), 14, 2);
+  for (Request& r : requests) r.tokens.insert(r.tokens.begin(), shared.begin(), shared.end());
+  const auto alone = run_all(*load(model, 64), requests);
+  ComputeLedger booked;
+  for (Request& r : requests) r.prefix = engine->make_prefix(shared, r.budget, &booked);
+  for (const auto& [id, c] : run_all(*engine, requests)) {
+    booked += c.ledger;
+    EXPECT_EQ(c.prefix_tokens, 80);
+    EXPECT_EQ(c.trace, alone.at(id).trace);
+    for (int i = 0; i < engine::kParts; ++i) {
+      const auto part = static_cast<Part>(i);
+      EXPECT_EQ(c.ledger.useful_flops(part), alone.at(id).ledger.useful_flops(part));
+    }
+  }
+  expect_conserved(booked, engine->launched());
+}
+
 TEST(Conservation, BooksAPrefixOnceAndNotWithItsUsers) {
   const TinyCheckpoint model;
   const auto shared = test_support::random_tokens(80, 5);
@@ -123,6 +165,29 @@ TEST(Costs, AreTheHandCountOfASmallModel) {
 
   const auto cost = engine->cost_of(4, 2, {});
   EXPECT_EQ(cost.useful_flops(), c.ledger.useful_flops());
+}
+
+TEST(Costs, OfAFixedBudgetAreTheHandCountOfItsExperts) {
+  // 12 routed experts of width 32 and 2 shared ones of width 64 behind a gate, d_model 64, 2
+  // layers.
+  const TinyCheckpoint model(test_support::tiny_moe_config(12, 2, 4));
+  const auto engine = load(model);
+  for (int32_t k = 1; k <= 14; ++k) {
+    Request r;
+    r.tokens = test_support::random_tokens(9, 4);
+    r.want_logits = true;
+    r.budget.k = k;
+    const auto c = test_support::run_one(*engine, r);
+    const uint64_t shared = static_cast<uint64_t>(std::min(k, 2)), routed = k - shared;
+    EXPECT_EQ(c.ledger.useful_flops(Part::experts),
+              2u * 9 * 3 * 2 * 64 * (shared * 64 + routed * 32));
+    EXPECT_EQ(c.ledger.useful_flops(Part::router), 2u * 9 * 2 * 64 * (2 + (routed > 0 ? 12 : 0)));
+    EXPECT_EQ(c.trace.k_min(), k);
+    EXPECT_EQ(c.trace.k_max(), k);
+    EXPECT_DOUBLE_EQ(c.trace.k_mean(), k);
+    EXPECT_EQ(c.batch_k_max, k);
+    EXPECT_EQ(engine->cost_of(9, 1, r.budget).useful_flops(), c.ledger.useful_flops());
+  }
 }
 
 TEST(Parameters, CountEveryElementOfTheCheckpoint) {

@@ -314,7 +314,7 @@ TEST(LoadWeights, RefusesNanInfinityAndWrongShapes) {
   }
   {
     TinyCheckpoint model;
-    model.change("layers.0.down", [&](int64_t row, int64_t i, float v) {
+    model.change("layers.0.experts.0.down", [&](int64_t row, int64_t i, float v) {
       return row == 3 && i == 1 ? std::numeric_limits<float>::infinity() : v;
     });
     EXPECT_THROW(load(model), engine::ModelFileError);
@@ -325,7 +325,7 @@ TEST(LoadWeights, RefusesNanInfinityAndWrongShapes) {
     TinyCheckpoint model(tiny_config(), dtype);
     EXPECT_NO_THROW(load(model, 8));
     const auto size = static_cast<size_t>(kernels::block_bytes(dtype));
-    auto& bytes = model.bytes("layers.1.up");
+    auto& bytes = model.bytes("layers.1.experts.0.up");
     bytes[5 * size] = bytes[5 * size + 1] = std::byte{0xff};  // a NaN in both 16-bit types
     EXPECT_THROW(load(model, 8), engine::ModelFileError) << kernels::dtype_name(dtype);
   }
@@ -344,7 +344,7 @@ TEST(LoadWeights, RefusesNanInfinityAndWrongShapes) {
 TEST(LoadWeights, KeepsTheStoredTypeInMemory) {
   auto config = tiny_config();
   config.d_model = 256;
-  config.moe.d_expert = 256;
+  config.moe.d_shared = 256;
   config.n_heads = 16;
   using kernels::Dtype;
   for (const auto dtype : {Dtype::q4_k, Dtype::q5_k, Dtype::q6_k, Dtype::q4_1, Dtype::f16}) {

@@ -22,6 +22,7 @@ void expect_same(const Completion& a, const Completion& b) {
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.finish, b.finish);
   EXPECT_EQ(a.logits, b.logits);
+  EXPECT_EQ(a.trace, b.trace);
   ASSERT_EQ(a.scores.size(), b.scores.size());
   for (size_t i = 0; i < a.scores.size(); ++i) {
     EXPECT_EQ(a.scores[i].logprob, b.scores[i].logprob);
@@ -51,6 +52,28 @@ TEST_P(Independence, OfBatchCompanionsBatchSizesStreamsAndThreads) {
     SCOPED_TRACE("rows " + std::to_string(v.rows) + " threads " + std::to_string(v.threads));
     const auto engine = load(model, v.rows, v.streams, v.threads);
     const auto together = run_all(*engine, mixed_requests());
+    ASSERT_EQ(together.size(), alone.size());
+    for (const auto& [id, completion] : alone) expect_same(completion, together.at(id));
+  }
+}
+
+TEST_P(Independence, OfCompanionsWithOtherBudgetsAndOfRanks) {
+  const TinyCheckpoint model(test_support::tiny_moe_config(12, 2, 4), GetParam());
+  const auto requests = test_support::with_mixed_budgets(mixed_requests(), 14, 2);
+  const auto one = load(model);
+  std::map<uint64_t, Completion> alone;
+  for (const Request& r : requests) alone.merge(run_all(*one, {r}));
+  ASSERT_EQ(alone.size(), requests.size());
+  struct {
+    int64_t rows;
+    int32_t streams;
+    int threads, ranks;
+  } const variants[] = {
+      {512, 16, 1, 1}, {512, 16, 3, 1}, {64, 2, 2, 2}, {7, 3, 1, 3}, {1, 1, 2, 8}};
+  for (const auto& v : variants) {
+    SCOPED_TRACE("rows " + std::to_string(v.rows) + " ranks " + std::to_string(v.ranks));
+    const auto engine = load(model, v.rows, v.streams, v.threads, v.ranks);
+    const auto together = run_all(*engine, requests);
     ASSERT_EQ(together.size(), alone.size());
     for (const auto& [id, completion] : alone) expect_same(completion, together.at(id));
   }
@@ -125,7 +148,7 @@ TEST(Independence, OfAnEarlierQueryWhoseValuesOverflowed) {
   });
   const auto first_row_zero = [](int64_t row, int64_t, float v) { return row == 0 ? 0.0f : v; };
   model.change("layers.0.o", first_row_zero);
-  for (const char* name : {"layers.0.gate", "layers.0.up"}) {
+  for (const char* name : {"layers.0.experts.0.gate", "layers.0.experts.0.up"}) {
     model.change(name, [](int64_t, int64_t column, float v) { return column == 0 ? 1e30f : v; });
   }
   std::vector<Request> healthy = mixed_requests();

@@ -22,7 +22,7 @@ ModelConfig valid() {
   c.vocab = 10;
   c.max_tokens = 64;
   c.rope.d_rot = 4;
-  c.moe = {.n_experts = 8, .n_shared = 1, .trained_k = 2, .d_expert = 6};
+  c.moe = {.n_experts = 8, .n_shared = 1, .trained_k = 2, .d_expert = 6, .d_shared = 6};
   return c;
 }
 

@@ -14,11 +14,12 @@ namespace test_support {
 
 inline std::unique_ptr<engine::Engine> load(const engine::Checkpoint& checkpoint,
                                             int64_t max_batch_rows = 512, int32_t max_streams = 16,
-                                            int threads = 1) {
+                                            int threads = 1, int ranks = 1) {
   engine::EngineOptions o;
   o.threads = threads;
   o.max_batch_rows = max_batch_rows;
   o.max_streams = max_streams;
+  o.ranks = ranks;
   return engine::Engine::load(checkpoint, o);
 }
 
@@ -54,6 +55,39 @@ inline engine::Completion run_one(engine::Engine& engine, engine::Request reques
   request.id = 1;
   auto done = run_all(engine, {std::move(request)});
   return std::move(done.at(1));
+}
+
+// Budgets of every kind that a model with `max_k` experts can run, request after request.
+inline std::vector<engine::Request> with_mixed_budgets(std::vector<engine::Request> requests,
+                                                       int32_t max_k, int32_t n_layers) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    engine::ExpertBudget& b = requests[i].budget;
+    b.k = 1 + static_cast<int32_t>((i * 5 + 3) % static_cast<size_t>(max_k));
+    using engine::Selector;
+    switch (i % 5) {
+      case 0:
+        break;
+      case 1:
+        b.selector = Selector::top_p;
+        b.value = 0.4f;
+        break;
+      case 2:
+        b.selector = Selector::threshold;
+        b.value = 0.1f;
+        break;
+      case 3:
+        b.selector = Selector::entropy;
+        b.value = 0.5f;
+        b.slope = static_cast<float>(max_k);
+        break;
+      case 4:
+        for (int32_t l = 0; l < n_layers; ++l) {
+          b.k_per_layer.push_back(static_cast<int16_t>(1 + (b.k + l) % max_k));
+        }
+        break;
+    }
+  }
+  return requests;
 }
 
 // Requests of every kind, their prompts long and short around the KV block size of 64. Ids count

@@ -37,10 +37,25 @@ inline engine::ModelConfig tiny_config(std::string family = "llama") {
   c.vocab = 97;
   c.max_tokens = 256;
   c.qkv_bias = family == "qwen2";
-  c.qk_norm = family == "qwen3";
+  c.qk_norm = family == "qwen3" ? engine::QkNorm::head : engine::QkNorm::none;
   c.tied_head = family == "qwen3";
   c.rope.d_rot = 16;
-  c.moe.d_expert = 96;
+  c.moe.d_shared = 96;
+  return c;
+}
+
+// A mixture of experts: n_routed of width 32 and n_shared of width 64, renormalised.
+inline engine::ModelConfig tiny_moe_config(int32_t n_routed = 12, int32_t n_shared = 0,
+                                           int32_t trained_k = 4) {
+  engine::ModelConfig c = tiny_config("mixtral");
+  c.moe = {.n_experts = n_routed + n_shared,
+           .n_shared = n_shared,
+           .trained_k = trained_k,
+           .d_expert = 32,
+           .d_shared = 64,
+           .router = engine::RouterKind::linear,
+           .renormalise = true,
+           .shared_gate = n_shared > 0};
   return c;
 }
 
@@ -51,7 +66,7 @@ class TinyCheckpoint : public engine::Checkpoint {
                           kernels::Dtype dtype = kernels::Dtype::f32, uint64_t seed = 1)
       : config_(std::move(config)), dtype_(dtype), random_(seed) {
     const int64_t d = config_.d_model, d_q = config_.n_heads * config_.d_head;
-    const int64_t d_kv = config_.n_kv_heads * config_.d_head, d_expert = config_.moe.d_expert;
+    const int64_t d_kv = config_.n_kv_heads * config_.d_head;
     matrix("embed", config_.vocab, d);
     if (!config_.tied_head) matrix("head", config_.vocab, d);
     vector("final_norm", d, 1.0f);
@@ -67,14 +82,22 @@ class TinyCheckpoint : public engine::Checkpoint {
         vector(layer + "k_bias", d_kv, 0.0f);
         vector(layer + "v_bias", d_kv, 0.0f);
       }
-      if (config_.qk_norm) {
-        vector(layer + "q_norm", config_.d_head, 1.0f);
-        vector(layer + "k_norm", config_.d_head, 1.0f);
+      if (config_.qk_norm != engine::QkNorm::none) {
+        const bool whole = config_.qk_norm == engine::QkNorm::whole;
+        vector(layer + "q_norm", whole ? d_q : config_.d_head, 1.0f);
+        vector(layer + "k_norm", whole ? d_kv : config_.d_head, 1.0f);
       }
       vector(layer + "ffn_norm", d, 1.0f);
-      matrix(layer + "gate", d_expert, d);
-      matrix(layer + "up", d_expert, d);
-      matrix(layer + "down", d, d_expert);
+      const engine::MoeConfig& moe = config_.moe;
+      if (moe.router == engine::RouterKind::linear) matrix(layer + "router", moe.n_routed(), d);
+      if (moe.shared_gate) matrix(layer + "shared_gate", moe.n_shared, d);
+      for (int32_t e = 0; e < moe.n_experts; ++e) {
+        const std::string expert = layer + "experts." + std::to_string(e) + ".";
+        const int64_t width = e < moe.n_shared ? moe.d_shared : moe.d_expert;
+        matrix(expert + "gate", width, d);
+        matrix(expert + "up", width, d);
+        matrix(expert + "down", d, width);
+      }
     }
   }
 

@@ -39,7 +39,7 @@ TEST(GgufCheckpoint, ReadsTheConfigOfALlama) {
   EXPECT_EQ(m.vocab, 6);
   EXPECT_EQ(m.max_tokens, 64);
   EXPECT_EQ(m.norm_eps, 1e-5f);
-  EXPECT_EQ(m.moe.d_expert, 12);
+  EXPECT_EQ(m.moe.d_shared, 12);
   EXPECT_EQ(m.moe.n_experts, 1);
   EXPECT_FALSE(m.tied_head);
   EXPECT_FALSE(m.qkv_bias);
@@ -63,9 +63,9 @@ TEST(GgufCheckpoint, FindsEveryPlantedRowUnderItsCanonicalName) {
                          "layers.0.v",
                          "layers.0.o",
                          "layers.0.ffn_norm",
-                         "layers.0.gate",
-                         "layers.0.up",
-                         "layers.0.down",
+                         "layers.0.experts.0.gate",
+                         "layers.0.experts.0.up",
+                         "layers.0.experts.0.down",
                          "layers.1.attn_norm"};
   EXPECT_EQ(c->tensors().size(), tiny_tensors().size());
   for (size_t i = 0; i < std::size(names); ++i) {
@@ -95,7 +95,7 @@ TEST(GgufCheckpoint, ReadsTheFamilies) {
   EXPECT_TRUE(two->config().qkv_bias);
   EXPECT_FALSE(two->config().rope.interleaved);
   EXPECT_NE(two->find("layers.1.v_bias"), nullptr);
-  EXPECT_TRUE(three->config().qk_norm);
+  EXPECT_EQ(three->config().qk_norm, QkNorm::head);
   EXPECT_FALSE(three->config().qkv_bias);
   EXPECT_FALSE(three->config().rope.interleaved);
   EXPECT_NE(three->find("layers.1.k_norm"), nullptr);
@@ -300,7 +300,7 @@ TEST(GgufCheckpoint, SaysSoWhenTheFileBecameShorter) {
   EXPECT_EQ(c->files(), std::vector<std::filesystem::path>{path});
   ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(bytes.size() / 2)), 0);
   std::vector<float> rows(96);
-  const TensorInfo* t = c->find("layers.1.down");
+  const TensorInfo* t = c->find("layers.1.experts.0.down");
   expect_refused([&] { c->read_rows(*t, 0, 8, rows.data()); }, "tiny.gguf", "became shorter");
 }
 

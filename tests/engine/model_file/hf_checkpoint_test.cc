@@ -88,10 +88,18 @@ TEST_F(HfCheckpoint, ReadsConfigAndPlantedRows) {
   EXPECT_EQ(m.rope.d_rot, 4);
   EXPECT_FALSE(m.rope.interleaved);
   EXPECT_EQ(m.rope.scaling, RopeScaling::none);
-  const char* names[] = {
-      "embed",       "final_norm",   "head",       "layers.0.attn_norm", "layers.0.q",
-      "layers.0.k",  "layers.0.v",   "layers.0.o", "layers.0.ffn_norm",  "layers.0.gate",
-      "layers.0.up", "layers.0.down"};
+  const char* names[] = {"embed",
+                         "final_norm",
+                         "head",
+                         "layers.0.attn_norm",
+                         "layers.0.q",
+                         "layers.0.k",
+                         "layers.0.v",
+                         "layers.0.o",
+                         "layers.0.ffn_norm",
+                         "layers.0.experts.0.gate",
+                         "layers.0.experts.0.up",
+                         "layers.0.experts.0.down"};
   ASSERT_EQ(c->tensors().size(), std::size(names));
   for (size_t i = 0; i < std::size(names); ++i) {
     const TensorInfo* t = c->find(names[i]);
@@ -260,7 +268,7 @@ TEST_F(HfCheckpoint, OpensEveryGoldenCheckpoint) {
     EXPECT_EQ(m.vocab, 128);
     EXPECT_EQ(m.n_layers, 3);
     EXPECT_EQ(m.qkv_bias, name == "qwen2");
-    EXPECT_EQ(m.qk_norm, name == "qwen3");
+    EXPECT_EQ(m.qk_norm == QkNorm::head, name == "qwen3");
     EXPECT_EQ(m.d_head, name == "qwen3" ? 16 : 8);
     EXPECT_EQ(m.rope.scaling, name == "llama3_rope"         ? RopeScaling::llama3
                               : name == "llama_linear_rope" ? RopeScaling::linear
