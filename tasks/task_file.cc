@@ -106,6 +106,15 @@ class Object {
     }
   }
 
+  std::vector<Object> objects(const std::string& key, const std::vector<std::string>& known_keys) {
+    const json& v = need(key);
+    if (!v.is_array()) fail(key, fmt::format("is {}, want an array of objects", kind_of(v)));
+    std::vector<Object> out;
+    for (size_t i = 0; i < v.size(); ++i)
+      out.emplace_back(file_, fmt::format("{}/{}/{}", pointer_, key, i), v[i], known_keys);
+    return out;
+  }
+
   Object object(const std::string& key, std::vector<std::string> known_keys) {
     return Object(file_, pointer_ + "/" + key, need(key), std::move(known_keys));
   }
@@ -200,11 +209,17 @@ bool is_name(std::string_view s) {
 }
 
 void read_choose(Object& root, TaskSpec& spec) {
-  Object prompt = root.object("prompt", {"header", "item", "separator", "strip_question"});
+  Object prompt =
+      root.object("prompt", {"header", "item", "separator", "strip_question", "wordings"});
   spec.header = prompt.prompt("header", {"subject"});
   spec.item = prompt.prompt("item", {"subject", "question", "lettered_choices"}, "question");
   spec.separator = prompt.text("separator", "\n\n");
   spec.strip_question = prompt.truth("strip_question", false);
+  if (prompt.has("wordings"))
+    for (Object& w : prompt.objects("wordings", {"header", "item"}))
+      spec.wordings.push_back(
+          {w.prompt("header", {"subject"}),
+           w.prompt("item", {"subject", "question", "lettered_choices"}, "question")});
   root.put("prompt", prompt);
   spec.option = root.prompt("option", {"letter", "choice"});
   if (spec.option.count("letter") + spec.option.count("choice") == 0)
