@@ -249,7 +249,7 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
       add({"", "", "", "", std::to_string(r.n), fmt::format("pass@{}", k), percent(value.first),
            fmt::format("[{:.1f}, {:.1f}]", 100 * value.second.interval.lower,
                        100 * value.second.interval.upper),
-           "", "", "", "", "", "", "", "", "", ""});
+           "", "", "", "", "", "", "", "", ""});
   }
   std::string out = format == Format::markdown ? table.markdown() : table.terminal();
   if (subjects)
