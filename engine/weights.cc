@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "engine/model_file_error.h"
 #include "kernels/dtype.h"
@@ -57,7 +59,9 @@ bool row_is_finite(Dtype dtype, const std::byte* row, int64_t n) {
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, kernels::ThreadPool& pool)
-      : checkpoint_(checkpoint), pool_(pool) {}
+      : checkpoint_(checkpoint), pool_(pool) {
+    for (const TensorInfo& t : checkpoint.tensors()) by_name_.emplace(t.name, &t);
+  }
 
   kernels::PackedMatrix matrix(const std::string& name, int64_t n_out, int64_t n_in) const {
     const TensorInfo& info = require(name, {n_out, n_in});
@@ -87,11 +91,12 @@ class Loader {
 
  private:
   const TensorInfo& require(const std::string& name, const std::vector<int64_t>& shape) const {
-    const TensorInfo* info = checkpoint_.find(name);
-    if (!info) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) {
       throw ModelFileError(
           fmt::format("{}: tensor {} is missing", checkpoint_.path().string(), name));
     }
+    const TensorInfo* info = found->second;
     if (info->shape != shape) {
       throw ModelFileError(fmt::format("{}: tensor {}: shape is [{}], want [{}]",
                                        checkpoint_.path().string(), info->stored_name,
@@ -104,12 +109,14 @@ class Loader {
     checkpoint_.read_rows(info, row, 1, dst);
     if (!row_is_finite(info.dtype, static_cast<const std::byte*>(dst), n)) {
       throw ModelFileError(fmt::format("{}: tensor {}: row {} holds a NaN or an infinity",
-                                       checkpoint_.path().string(), info.stored_name, row));
+                                       checkpoint_.path().string(), info.stored_name,
+                                       info.first_row + row));
     }
   }
 
   const Checkpoint& checkpoint_;
   kernels::ThreadPool& pool_;
+  std::unordered_map<std::string_view, const TensorInfo*> by_name_;  // tens of thousands of experts
 };
 
 void load_router(const Loader& loader, const MoeConfig& moe, int64_t d_model, int32_t layer,

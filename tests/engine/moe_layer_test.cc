@@ -71,4 +71,24 @@ TEST(MoeLayer, GivesARowTheSameBitsAloneAndInABatchOnAnyNumberOfThreads) {
   }
 }
 
+TEST(MoeLayer, GivesTheSameBitsOnAnyNumberOfRanks) {
+  for (const NamedModel& model : models()) {
+    const Layer layer(model.moe, kModel, 8);
+    for (const int64_t m : {int64_t{1}, int64_t{5}, int64_t{50}}) {
+      const auto x = random_floats(m * kModel, 4);
+      const auto budgets = mixed_budgets(model.moe, m);
+      const Ran one = run(layer, GateNorm::model, 1, x, budgets);
+      for (const int ranks : {2, 3, 8}) {
+        SCOPED_TRACE(model.name + ", rows " + std::to_string(m) + ", ranks " +
+                     std::to_string(ranks));
+        const Ran many = run(layer, GateNorm::model, 1, x, budgets, ranks);
+        EXPECT_EQ(many.ids, one.ids);
+        EXPECT_TRUE(same_bits(many.y.data(), one.y.data(), m * kModel));
+        EXPECT_EQ(many.running.flops, one.running.flops);
+        EXPECT_EQ(many.routing, one.routing);
+      }
+    }
+  }
+}
+
 }  // namespace
