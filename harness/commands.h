@@ -63,6 +63,25 @@ struct RescoreOptions {
 };
 int command_rescore(const RescoreOptions&);
 
+struct CompareOptions {
+  std::string run_a, run_b;  // RUN or RUN@POLICY; RUN as everywhere
+  std::string db = "results/moeval.db";
+  std::string db_b;  // of run_b; empty = db
+  int64_t max_flips = 20;
+  Format format = Format::table;
+};
+int command_compare(const CompareOptions&);
+
+struct GateOptions {
+  std::string candidate, baseline;  // RUN or RUN@POLICY
+  std::string policy;               // file; empty = built-in
+  bool print_policy = false;
+  std::string db = "results/moeval.db";
+  std::string baseline_db;  // empty = db
+  Format format = Format::table;
+};
+int command_gate(const GateOptions&);
+
 struct InspectOptions {
   std::string what;  // logits, tokens, tensors
   std::string model = "smollm2-135m";

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,14 +11,9 @@
 #include "tasks/query.h"
 #include "tasks/sandbox.h"
 #include "tasks/score.h"
+#include "tasks/strict_json.h"
 
 namespace tasks {
-
-// A task file or name is wrong. Exit code 2. The message names file, JSON pointer, nearest key.
-class TaskError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 class Task {
  public:
