@@ -134,6 +134,9 @@ int command_export(const ExportOptions& o) {
     export_expert_load(*store, run, o.output);
     return run.status == "complete" ? kOk : kIncomplete;
   }
+  if (run.run.kind == "sweep")
+    throw UsageError(fmt::format(
+        "run {} is a sweep: lm-eval's files hold one policy and one wording", run.run.run_uuid));
   results::LmEvalReport report;
   report.model_name = run.model.name;
   const auto config = json::parse(run.run.config_json);

@@ -42,8 +42,7 @@ int command_sweep(const SweepOptions& o) {
   const auto checkpoint = engine::Checkpoint::open(resolve_model(spec.model));
   spec.grid = clipped_grid(spec.grid, checkpoint->config().moe.max_k());
   if (o.detach && !o.dry_run) {
-    if (const auto folder = std::filesystem::path(spec.db).parent_path(); !folder.empty())
-      std::filesystem::create_directories(folder);
+    open_folder_of(spec.db);
     if (!detach(log_path(spec.db, "sweep"))) return kOk;
   }
   std::unique_ptr<tasks::Sandbox> sandbox;

@@ -147,6 +147,7 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   a.dropped_tokens = o.dropped_tokens;
   a.dropped_demonstrations = o.dropped_demonstrations;
   const bool answered = o.answer.status == tasks::Answer::Status::ok;
+  const bool generated = q.kind == tasks::Query::Kind::generate && q.max_new_tokens > 0;
   if (o.answer.status != tasks::Answer::Status::too_long) put_decision(o, &a);
   if (answered) {
     put_trace(c, o, &b);
@@ -159,7 +160,7 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
     a.weights_bytes = static_cast<int64_t>(o.weight_bytes);
     a.queue_us = span_us(o.scheduled_ns, o.timing.admitted_ns);
     a.prefill_us = o.timing.prefill_ns / 1000;
-    if (q.kind == tasks::Query::Kind::generate) {
+    if (generated) {
       a.decode_us = o.timing.decode_ns / 1000;
       if (o.output_tokens > 1) a.itl_max_us = o.timing.longest_gap_ns / 1000;
     }
@@ -170,7 +171,7 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   if (o.scheduled_ns != 0) a.scheduled_ns = o.scheduled_ns - c.session_start_ns;
   a.reference_logprob_nats = o.answer.reference_logprob;
   if (o.answer.reference_logprob) a.reference_tokens = o.answer.reference_tokens;
-  if (q.kind == tasks::Query::Kind::generate && answered) b.output_text = o.answer.text;
+  if (generated && answered) b.output_text = o.answer.text;
   for (size_t i = 0; i < o.answer.options.size(); ++i)
     b.options.push_back(
         {o.answer.options[i].logprob, o.answer.options[i].n_tokens, q.options.at(i)});

@@ -13,14 +13,11 @@
 #include "results/result_store.h"
 
 namespace harness {
-namespace {
 
-void open_folder_of(const std::filesystem::path& db) {
-  // The default folder exists in a checkout; elsewhere it is made, a mistyped one is not.
-  if (db == "results/moeval.db") std::filesystem::create_directories(db.parent_path());
+void open_folder_of(const std::string& db) {
+  if (db == "results/moeval.db")
+    std::filesystem::create_directories(std::filesystem::path(db).parent_path());
 }
-
-}  // namespace
 
 std::unique_ptr<tasks::Sandbox> start_sandbox(const RunSpec& spec) {
   const bool runs_code =

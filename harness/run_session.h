@@ -15,6 +15,9 @@ namespace harness {
 // in memory.
 std::unique_ptr<tasks::Sandbox> start_sandbox(const RunSpec&);
 
+// Makes the folder of the default database; a mistyped one is not made.
+void open_folder_of(const std::string& db);
+
 // Says on stderr which data are not the official ones.
 void tell_data(const RunPlan&);
 

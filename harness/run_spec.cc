@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "engine/policy/policy_error.h"
 #include "engine/policy/policy_spec.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
@@ -83,7 +84,13 @@ void RunSpec::validate() const {
   if (batch_rows < 16 || batch_rows > 65536)
     refuse(fmt::format("--batch-rows {}: want 16 to 65536", batch_rows));
   if (ranks < 1 || ranks > 64) refuse(fmt::format("--ranks {}: want 1 to 64", ranks));
-  if (kind == RunKind::policy) engine::parse_policy(policy);
+  if (kind == RunKind::policy) {
+    try {
+      engine::parse_policy(policy);
+    } catch (const engine::PolicyError& e) {
+      refuse(fmt::format("--{}", e.what()));
+    }
+  }
   if (kind == RunKind::sweep) {
     if (grid.empty()) refuse("--grid: name at least one k");
     for (size_t i = 0; i < grid.size(); ++i)
