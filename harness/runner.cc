@@ -17,8 +17,15 @@ namespace {
 constexpr int kInfraTries = 3;  // the machinery's own failures are tried again, at most twice
 
 tasks::Score mark(const tasks::Task& task, const datasets::Sample& sample,
-                  const tasks::Answer& answer, tasks::Sandbox* sandbox) {
+                  const tasks::Answer& answer, bool generate, tasks::Sandbox* sandbox) {
   tasks::Score score;
+  if (!generate && task.runs_code() && answer.status == tasks::Answer::Status::ok) {
+    score.state = tasks::Score::State::unscored;
+    score.verdict = tasks::Verdict::not_run;
+    score.detail = "not generated";
+    if (answer.reference_logprob) score.gold_nll = -*answer.reference_logprob;
+    return score;
+  }
   for (int i = 0; i < kInfraTries; ++i) {
     score = task.score(sample, answer, sandbox);
     const bool infra =
@@ -77,7 +84,7 @@ void run_group(const RunSpec& spec, GroupRun& group, Subject& subject, tasks::Sa
     if (o.answer.status == tasks::Answer::Status::cancelled) return;
     marker.submit([&, i, o = std::move(o)] {
       const int64_t t0 = steady_ns();
-      const auto score = mark(group.task(), group.sample(i), o.answer, sandbox);
+      const auto score = mark(group.task(), group.sample(i), o.answer, spec.generate, sandbox);
       const int64_t score_us = (steady_ns() - t0) / 1000;
       AttemptContext context;
       context.ordinal = group.ordinal(i);

@@ -172,6 +172,41 @@ TEST_F(PolicyRunTest, ACappedQueryKeepsTheKThatItWouldHaveHad) {
   EXPECT_EQ(out.code, 2);
 }
 
+TEST_F(PolicyRunTest, APredictorDecidesFromTheQuestionAndIsCharged) {
+  const auto predictor = [&](const std::string& name, const std::string& sha) {
+    const auto header =
+        nlohmann::json{
+            {"version", 1},         {"model_sha256", sha}, {"features", {"log_bytes"}},
+            {"activation", "relu"}, {"k", {2, 7}},         {"rule", {{"kind", "logits"}}}}
+            .dump();
+    support::SafetensorsWriter w;
+    w.header = "\"__metadata__\":{\"moeval_predictor\":" + nlohmann::json(header).dump() + "}";
+    // Seven experts for questions of more than 80 bytes.
+    const float weight[] = {0, 1}, bias[] = {0, -4.4f};
+    const auto bytes = [](const float* v) {
+      return std::string(reinterpret_cast<const char*>(v), 2 * sizeof(float));
+    };
+    w.add("policy.weight", "F32", "[2, 1]", bytes(weight));
+    w.add("policy.bias", "F32", "[2]", bytes(bias));
+    return write(name, w.bytes());
+  };
+  auto out = moeval(
+      args("run", "mmlu_cloze", db(),
+           {"--limit", "2", "--policy", "predictor:" + predictor("p.safetensors", weights_sha())}));
+  ASSERT_EQ(out.code, 0) << out.err;
+  EXPECT_EQ(stored::rows(db(), "SELECT DISTINCT k_requested FROM attempt ORDER BY 1"), "2\n7\n");
+  EXPECT_EQ(stored::rows(db(),
+                         "SELECT SUM(k_max <> k_requested), SUM(complexity IS NULL), "
+                         "SUM(predict_us IS NULL), MIN(useful_predictor_flops), "
+                         "MAX(executed_predictor_flops) FROM attempt"),
+            "0\t0\t0\t4\t4\n");
+  EXPECT_EQ(stored::rows(db(), "SELECT length(predictor_sha256) FROM policy"), "64\n");
+  out = moeval(args("run", "mmlu_cloze", db("no.db"),
+                    {"--policy", "predictor:" + predictor("q.safetensors", std::string(64, '0'))}));
+  EXPECT_EQ(out.code, 7);
+  EXPECT_THAT(out.err, HasSubstr(std::string(64, '0')));
+}
+
 TEST_F(PolicyRunTest, WhatTheModelCannotRunIsRefusedAndLeavesNoDatabase) {
   auto dense = run_args("mmlu_cloze", db("no.db"), {"--policy", "fixed:2"});
   auto out = moeval(dense);
