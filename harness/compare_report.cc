@@ -90,7 +90,7 @@ std::vector<std::string> notes(const TaskComparison& x) {
   if (x.table && x.table->discordant() > 0 && x.table->discordant() < tasks::kFewestDiscordant)
     note(fmt::format("{} disagreements are too few: none could be significant at 5%",
                      x.table->discordant()));
-  if (x.difference && x.difference->method != tasks::IntervalMethod::normal)
+  if (x.difference && x.difference->method != tasks::IntervalMethod::score)
     note(fmt::format(
         "interval by {} over {} questions, {} resamples, seed {}{}",
         tasks::interval_method_name(x.difference->method), x.difference->n_clusters,

@@ -216,7 +216,6 @@ CheckResult accuracy(const Comparison& c, const TaskComparison& t, const GateChe
   r.outcome = tasks::non_inferiority_name(outcome);
   r.text = fmt::format("{} pp {} margin {:.2f}", points(d->difference), points(d->interval),
                        100 * *check.margin);
-  // The normal interval says nothing about few questions: all alike, it has no width at all.
   if (r.n < check.min_n) {
     r.verdict = Verdict::inconclusive;
     r.outcome = "too_few";
@@ -228,9 +227,9 @@ CheckResult accuracy(const Comparison& c, const TaskComparison& t, const GateChe
                                                                : Verdict::pass;
   const auto n = static_cast<double>(r.n);
   const double psi = d->standard_error * d->standard_error * n + d->difference * d->difference;
-  if (r.verdict == Verdict::inconclusive && psi > 0 && psi <= 1)
+  if (r.verdict == Verdict::inconclusive)
     r.text += fmt::format(", n {}, an unchanged system needs about {}", r.n,
-                          tasks::questions_needed(psi, *check.margin, check.alpha));
+                          tasks::questions_needed(std::min(psi, 1.0), *check.margin, check.alpha));
   return r;
 }
 

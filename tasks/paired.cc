@@ -101,6 +101,8 @@ double normal_quantile(double p) {
 
 std::string_view interval_method_name(IntervalMethod method) {
   switch (method) {
+    case IntervalMethod::score:
+      return "score";
     case IntervalMethod::normal:
       return "normal";
     case IntervalMethod::bootstrap_bca:
@@ -109,6 +111,40 @@ std::string_view interval_method_name(IntervalMethod method) {
       return "cluster bootstrap, percentile";
   }
   return "";
+}
+
+std::optional<PairedDifference> score_difference(const PairedTable& t, double level) {
+  assert(level > 0 && level < 1);
+  if (t.n() < 1) return std::nullopt;
+  const auto n = static_cast<double>(t.n());
+  const auto worse = static_cast<double>(t.right_to_wrong);
+  const auto better = static_cast<double>(t.wrong_to_right);
+  PairedDifference out;
+  out.method = IntervalMethod::score;
+  out.n = out.n_clusters = t.n();
+  out.difference = (better - worse) / n;
+  out.standard_error = std::sqrt(((better + worse) / n - out.difference * out.difference) / n);
+  // How many standard errors the data are above a true difference of d. The variance takes the
+  // share of right-to-wrong that is most likely under d: the larger root of a quadratic.
+  const auto score = [&](double d) {
+    const double a = 2 * n, b = (2 * n - better + worse) * d - better - worse;
+    const double c = -worse * d * (1 - d);
+    const double share = (std::sqrt(std::max(0.0, b * b - 4 * a * c)) - b) / (2 * a);
+    const double above = better - worse - n * d;
+    const double variance = n * (2 * share + d * (1 - d));
+    if (variance > 0) return above / std::sqrt(variance);
+    return above > 0 ? HUGE_VAL : above < 0 ? -HUGE_VAL : 0.0;
+  };
+  const double z = normal_quantile(0.5 + level / 2);
+  const auto bound = [&](double inside, double outside, double target) {
+    for (int i = 0; i < 100; ++i) {
+      const double middle = 0.5 * (inside + outside);
+      (std::abs(score(middle)) < target ? inside : outside) = middle;
+    }
+    return inside;
+  };
+  out.interval = {bound(out.difference, -1, z), bound(out.difference, 1, z)};
+  return out;
 }
 
 std::optional<PairedDifference> normal_difference(std::span<const double> differences,
@@ -180,14 +216,16 @@ std::optional<PairedDifference> bootstrap_difference(std::span<const Group> grou
 }
 
 std::optional<PairedDifference> paired_difference(std::span<const Group> clusters, double level) {
-  std::vector<double> single;
+  PairedTable table;  // which of the concordant ones are right does not matter here
   for (const Group& g : clusters) {
     if (g.values.empty()) continue;
     if (g.values.size() > 1 || !is_verdict(g.values[0]))
       return bootstrap_difference(clusters, level);
-    single.push_back(g.values[0]);
+    ++(g.values[0] < 0   ? table.right_to_wrong
+       : g.values[0] > 0 ? table.wrong_to_right
+                         : table.both_right);
   }
-  return normal_difference(single, level);
+  return score_difference(table, level);
 }
 
 NonInferiority judge_non_inferiority(const Interval& i, double margin) {
@@ -221,9 +259,10 @@ double detectable_difference(int64_t n, double psi, double alpha, double power) 
 }
 
 int64_t questions_needed(double psi, double margin, double alpha, double power) {
-  assert(psi > 0 && psi <= 1 && margin > 0);
-  const double z = (normal_quantile(1 - alpha) + normal_quantile(power)) / margin;
-  return static_cast<int64_t>(std::ceil(psi * z * z));
+  assert(psi >= 0 && psi <= 1 && margin > 0);
+  const double z = normal_quantile(1 - alpha), spread = (z + normal_quantile(power)) / margin;
+  return static_cast<int64_t>(
+      std::ceil(std::max(psi * spread * spread, z * z * (1 - margin) / margin)));
 }
 
 }  // namespace tasks

@@ -32,7 +32,7 @@ inline constexpr int64_t kFewestDiscordant = 6;
 double normal_quantile(double p);
 
 // How an interval came about.
-enum class IntervalMethod { normal, bootstrap_bca, bootstrap_percentile };
+enum class IntervalMethod { score, normal, bootstrap_bca, bootstrap_percentile };
 std::string_view interval_method_name(IntervalMethod);
 
 struct PairedDifference {
@@ -43,9 +43,15 @@ struct PairedDifference {
   int64_t n = 0, n_clusters = 0;
 };
 
-// Normal interval of a mean difference: sqrt((mean square - square of the mean) / n), which is
-// sqrt((psi - Delta^2) / n) for verdicts, psi the share of discordant pairs. Questions independent.
-// Needs n >= 1 and 0 < level < 1.
+// Difference (c - b) / n of two shares of right answers, b right to wrong, c wrong to right, with
+// standard error sqrt((psi - Delta^2) / n), psi = (b + c) / n, and the score interval of Tango 1998
+// (Statistics in Medicine 17): the Delta whose score test does not reject. Unlike the normal
+// interval it keeps its level when few answers flip, and has a width when none does. Questions
+// independent. Needs n >= 1.
+std::optional<PairedDifference> score_difference(const PairedTable&, double level);
+
+// Normal interval of a mean difference, +- z sqrt((mean square - square of the mean) / n).
+// Questions independent. Needs n >= 1 and 0 < level < 1.
 std::optional<PairedDifference> normal_difference(std::span<const double> differences,
                                                   double level);
 
@@ -60,8 +66,8 @@ std::optional<PairedDifference> bootstrap_difference(std::span<const Group> clus
                                                      int n_resamples = kPairedResamples,
                                                      uint64_t seed = kPairedSeed);
 
-// The interval that fits the data: normal when every cluster is one question with a verdict on each
-// side (difference -1, 0 or 1), else the bootstrap.
+// The interval that fits the data: score_difference when every cluster is one question with a
+// verdict on each side (difference -1, 0 or 1), else the bootstrap.
 std::optional<PairedDifference> paired_difference(std::span<const Group> clusters, double level);
 
 // Five outcomes of a non-inferiority test with margin m > 0 on the interval [L, U] of the
@@ -81,7 +87,8 @@ std::string_view non_inferiority_name(NonInferiority);
 double detectable_difference(int64_t n, double psi, double alpha = 0.05, double power = 0.8);
 
 // Questions after which an unchanged system (difference 0) is declared non-inferior with the given
-// power: psi ((z_(1 - alpha) + z_power) / margin)^2, rounded up.
+// power: psi ((z_(1 - alpha) + z_power) / margin)^2, but at least those that suffice when nothing
+// flips, z_(1 - alpha)^2 (1 - margin) / margin. 0 <= psi <= 1.
 int64_t questions_needed(double psi, double margin, double alpha = 0.05, double power = 0.8);
 
 }  // namespace tasks

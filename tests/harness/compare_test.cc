@@ -73,7 +73,7 @@ TEST_F(CompareTest, TheProgramPrintsAllOfItInEveryFormat) {
   store_pair();
   auto r = moeval({"compare", "base", "cand", "--max-flips", "4"});
   EXPECT_EQ(r.code, 0) << r.err;
-  EXPECT_THAT(r.out, HasSubstr("-8.33  [-19.92, +3.25]"));
+  EXPECT_THAT(r.out, HasSubstr("-8.33  [-20.94, +3.82]"));
   EXPECT_THAT(r.out, HasSubstr("13 flips, 9 to worse, 4 to better"));
   EXPECT_THAT(r.out, HasSubstr("planted_task/30  clean  right  wrong    4    4  A         B"));
   EXPECT_THAT(r.out, HasSubstr("planted_task/41"));

@@ -74,9 +74,9 @@ TEST_F(GateTest, ALossBeyondTheMarginFails) {
   store({.uuid = "worse", .right = [](int q, int, int) { return q < 20; }});
   const auto r = gate("worse");
   EXPECT_EQ(r.code, 1) << r.err;
-  // Delta -1/3; SE sqrt((1/3 - 1/9) / 60) = 0.06086; 90%: +- 0.1001.
+  // 20 of 60 lost, none won: 90% score interval, by SciPy.
   EXPECT_EQ(last_line(r.out),
-            "gate: FAIL (1 of 5 blocking) planted_task.accuracy -33.33 pp [-43.34, -23.32] margin "
+            "gate: FAIL (1 of 5 blocking) planted_task.accuracy -33.33 pp [-43.87, -24.23] margin "
             "10.00 -> exit 1");
 }
 
@@ -189,7 +189,7 @@ TEST_F(GateTest, TooWeakEvidenceIsInconclusiveAndThePolicySaysWhatThatMeans) {
   const auto r = gate("noisy", policy("fail", "block"));
   EXPECT_EQ(r.code, 8) << r.out;
   EXPECT_THAT(last_line(r.out), HasSubstr("gate: INCONCLUSIVE (1 of 3 blocking) "
-                                          "planted_task.accuracy 0.00 pp [-9.50, +9.50] margin "
+                                          "planted_task.accuracy 0.00 pp [-10.06, +10.06] margin "
                                           "5.00, n 60, an unchanged system needs about 495"));
   const auto warned = gate("noisy", policy("warn", "block"));
   EXPECT_EQ(warned.code, 0);
@@ -266,7 +266,7 @@ TEST_F(GateRunTest, TwoRunsOfOneModelDifferInNothing) {
   const auto r = moeval({"compare", "latest~1", "latest", "--db", db(), "--format", "json"});
   ASSERT_EQ(r.code, 0) << r.err;
   const auto t = nlohmann::json::parse(r.out)["tasks"][0];
-  EXPECT_GT(t["n"], 2);
+  EXPECT_GT(t["n"], 8);
   EXPECT_EQ(t["n_flips"], 0);
   EXPECT_EQ(t["only_a"].get<int>() + t["only_b"].get<int>() + t["ungraded"].get<int>(), 0);
   EXPECT_EQ(t["prompts_differ"], 0);
@@ -276,7 +276,7 @@ TEST_F(GateRunTest, TwoRunsOfOneModelDifferInNothing) {
   EXPECT_NEAR(t["executed_flops"]["b"].get<double>(), t["useful_flops"]["b"].get<double>(), 1);
   const auto policy =
       folder_.write("gate.json", R"({"require_same": ["dataset", "model"], "checks": [
-    {"metric": "useful_flops"}, {"metric": "accuracy", "margin": 0.01, "min_n": 3}]})");
+    {"metric": "useful_flops"}, {"metric": "accuracy", "margin": 0.25, "min_n": 3}]})");
   const auto g = moeval({"gate", "--baseline", "latest~1", "--candidate", "latest", "--db", db(),
                          "--policy", policy});
   EXPECT_EQ(g.code, 0) << g.out << g.err;

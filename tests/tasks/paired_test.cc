@@ -97,6 +97,53 @@ TEST(NormalDifference, EqualsStatsmodels) {
   EXPECT_FALSE(normal_difference({}, 0.95));
 }
 
+TEST(ScoreDifference, EqualsANumericalMaximisation) {
+  for (const json& golden : read_golden("paired.json", "score")) {
+    PairedTable t{.right_to_wrong = golden["right_to_wrong"],
+                  .wrong_to_right = golden["wrong_to_right"]};
+    t.both_right = golden["n"].get<int64_t>() - t.discordant();
+    const auto got = score_difference(t, golden["level"]);
+    ASSERT_TRUE(got);
+    EXPECT_NEAR(got->interval.lower, golden["lower"].get<double>(), 1e-6) << golden;
+    EXPECT_NEAR(got->interval.upper, golden["upper"].get<double>(), 1e-6) << golden;
+    EXPECT_EQ(got->n, golden["n"]);
+  }
+}
+
+TEST(ScoreDifference, HasAWidthWhenNothingFlipsAndStaysWithinOne) {
+  const auto none = score_difference({.both_right = 40, .both_wrong = 60}, 0.9);
+  const double z2 = normal_quantile(0.95) * normal_quantile(0.95);
+  EXPECT_NEAR(none->interval.upper, z2 / (100 + z2), 1e-9);
+  EXPECT_NEAR(none->interval.lower, -z2 / (100 + z2), 1e-9);
+  EXPECT_EQ(none->standard_error, 0);
+  const auto all = score_difference({.wrong_to_right = 5}, 0.9);
+  EXPECT_EQ(all->difference, 1);
+  EXPECT_NEAR(all->interval.upper, 1, 1e-12);
+  EXPECT_GT(all->interval.lower, 0);
+  const auto lost = score_difference({.right_to_wrong = 5}, 0.9);
+  EXPECT_NEAR(lost->interval.lower, -all->interval.upper, 1e-12);
+  EXPECT_NEAR(lost->interval.upper, -all->interval.lower, 1e-9);
+  EXPECT_FALSE(score_difference({}, 0.9));
+}
+
+TEST(ScoreDifference, KeepsItsLevelWhereTheNormalIntervalDoesNot) {
+  // Nothing gets better, 1% gets worse, the margin is 1%: of 500 questions about 5 flip. A gate at
+  // 5% must not pass much more often than that. Summed exactly over the binomial distribution.
+  double score_passes = 0, normal_passes = 0, p = std::pow(0.99, 500);
+  for (int64_t b = 0; b <= 60; ++b) {
+    const auto passes = [](const std::optional<PairedDifference>& d) {
+      return judge_non_inferiority(d->interval, 0.01) <= NonInferiority::worse_within_margin;
+    };
+    if (passes(score_difference({.both_right = 500 - b, .right_to_wrong = b}, 0.9)))
+      score_passes += p;
+    if (passes(normal_difference(verdict_differences(b, 0, 500), 0.9))) normal_passes += p;
+    p *= static_cast<double>(500 - b) / static_cast<double>(b + 1) * (0.01 / 0.99);
+  }
+  EXPECT_LT(score_passes, 0.06);
+  EXPECT_GT(score_passes, 0.02);
+  EXPECT_GT(normal_passes, 0.1) << "this is why the score interval is used";
+}
+
 TEST(BootstrapDifference, EqualsSciPyOnTheSameDraws) {
   int bca = 0;
   for (const json& golden : read_golden("paired.json", "bootstrap")) {
@@ -135,7 +182,7 @@ TEST(BootstrapDifference, OfVerdictsAgreesWithTheNormalInterval) {
 }
 
 TEST(PairedDifferenceTest, ChoosesTheMethodByTheData) {
-  EXPECT_EQ(paired_difference(one_each({0, 1, -1, 0}), 0.9)->method, IntervalMethod::normal);
+  EXPECT_EQ(paired_difference(one_each({0, 1, -1, 0}), 0.9)->method, IntervalMethod::score);
   EXPECT_EQ(paired_difference(one_each({0, 0.5, -1, 0}), 0.9)->method,
             IntervalMethod::bootstrap_percentile);
   EXPECT_EQ(paired_difference(std::vector<Group>{{"a", {0, 1}}, {"b", {1}}}, 0.9)->method,
@@ -196,7 +243,8 @@ TEST(NonInferiorityTest, AnEquallyGoodSystemPassesAndOneAtTheMarginFailsToAsOfte
         const double u = static_cast<double>(random() >> 11) * 0x1p-53;
         v = u < p_worse ? -1 : u < p_worse + p_better ? 1 : 0;
       }
-      const auto outcome = judge_non_inferiority(normal_difference(d, 0.9)->interval, kMargin);
+      const auto outcome =
+          judge_non_inferiority(paired_difference(one_each(d), 0.9)->interval, kMargin);
       n += outcome <= NonInferiority::worse_within_margin;
     }
     return n;
@@ -224,6 +272,12 @@ TEST(Power, QuestionsNeededIsWhereAnUnchangedSystemPasses) {
   };
   EXPECT_GE(power(n), 0.8);
   EXPECT_LT(power(n - 1), 0.8);
+  const int64_t without_flips = questions_needed(0, 0.01);
+  const auto lower = [](int64_t questions) {
+    return score_difference({.both_right = questions}, 0.9)->interval.lower;
+  };
+  EXPECT_GT(lower(without_flips + 1), -0.01);
+  EXPECT_LT(lower(without_flips - 1), -0.01);
 }
 
 }  // namespace

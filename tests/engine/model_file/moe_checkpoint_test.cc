@@ -2,6 +2,7 @@
 // config that disagrees with its tensors is refused.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,6 +12,8 @@
 
 #include "engine/checkpoint.h"
 #include "engine/model_file/formats.h"
+#include "engine/weights.h"
+#include "kernels/thread_pool.h"
 #include "tests/engine/model_file/expect_refused.h"
 #include "tests/support/moe_gguf.h"
 #include "tests/support/safetensors_writer.h"
@@ -197,6 +200,18 @@ TEST(MoeCheckpoint, TakesWidthsFromTheFeedForwardLengthWhereAGgufHasNoOther) {
                  "'blk.0.ffn_gate_shexp.weight' has shape [20, 32], want [24, 32]");
   w.add_u32("qwen2moe.expert_shared_feed_forward_length", 20);
   EXPECT_EQ(load(w)->config().moe.d_expert, 8);
+}
+
+TEST(MoeCheckpoint, NamesTheStoredRowOfAnExpertThatHoldsANaN) {
+  GgufWriter w = support::moe_gguf(*Checkpoint::open(golden("olmoe")), ExpertLayout::stacked);
+  const float nan = std::nanf("");
+  // Expert 5, row 3 of 8, element 7 of 32.
+  w.tensor("blk.1.ffn_up_exps.weight")
+      .data.replace(((5 * 8 + 3) * 32 + 7) * 4, 4, support::raw(nan));
+  kernels::ThreadPool pool(1);
+  const auto checkpoint = load(w);
+  expect_refused([&] { load_weights(*checkpoint, pool); }, "moe.gguf",
+                 "tensor blk.1.ffn_up_exps.weight: row 43 holds a NaN");
 }
 
 struct GgufMutation {

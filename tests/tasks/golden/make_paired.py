@@ -14,7 +14,7 @@ import numpy
 import scipy
 import statsmodels
 from mt19937_64 import mt19937_64
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -44,6 +44,28 @@ def differences():
             z = stats.norm.ppf(0.5 + level / 2)
             out.append({"right_to_wrong": b, "wrong_to_right": c, "n": n, "level": level, "difference": s.mean,
                         "se": se, "lower": s.mean - z * se, "upper": s.mean + z * se})
+    return out
+
+
+def scores():
+    """Tango's interval without his closed form: the likelihood of (b, c, n - b - c) under a fixed difference is
+    maximised numerically, and the limits are roots of the score statistic."""
+    def statistic(b, c, n, d):
+        def minus_log_likelihood(q):  # q = P(right to wrong), q + d = P(wrong to right)
+            parts = [(b, q), (c, q + d), (n - b - c, 1 - 2 * q - d)]
+            return -sum(k * math.log(p) for k, p in parts if k)
+        low, high = max(0.0, -d), (1 - d) / 2
+        q = optimize.minimize_scalar(minus_log_likelihood, bounds=(low + 1e-14, high - 1e-14), method="bounded",
+                                     options={"xatol": 1e-14}).x
+        return (c - b - n * d) / math.sqrt(n * (2 * q + d - d * d))
+    out = []
+    for b, c, n in [(100, 60, 14042), (3, 9, 164), (12, 2, 50), (0, 4, 100), (4, 0, 100), (0, 0, 60), (1, 0, 500)]:
+        for level in (0.9, 0.95):
+            z, d = stats.norm.ppf(0.5 + level / 2), (c - b) / n
+            lower = optimize.brentq(lambda x: statistic(b, c, n, x) - z, d - 0.5, d - 1e-7, xtol=1e-12)
+            upper = optimize.brentq(lambda x: statistic(b, c, n, x) + z, d + 1e-7, d + 0.5, xtol=1e-12)
+            out.append({"right_to_wrong": b, "wrong_to_right": c, "n": n, "level": level, "lower": lower,
+                        "upper": upper})
     return out
 
 
@@ -104,7 +126,8 @@ def powers():
 if __name__ == "__main__":
     value = {"versions": {"scipy": scipy.__version__, "numpy": numpy.__version__,
                           "statsmodels": statsmodels.__version__},
-             "mcnemar": tables(), "normal": differences(), "bootstrap": bootstraps(), "quantiles": quantiles(),
+             "mcnemar": tables(), "normal": differences(), "score": scores(),
+             "bootstrap": bootstraps(), "quantiles": quantiles(),
              "powers": powers()}
     path = pathlib.Path(__file__).parent / "paired.json"
     path.write_text("{\n" + ",\n".join(
