@@ -151,17 +151,17 @@ TEST_F(PolicyRunTest, ATableDecidesQueryByQueryAndAMissingSampleIsNamedBeforeAny
 TEST_F(PolicyRunTest, ACappedQueryKeepsTheKThatItWouldHaveHad) {
   const auto file = coefficients(weights_sha());
   auto out = moeval(args("run", "mmlu_cloze", db(),
-                         {"--limit", "1", "--policy", "fixed:12", "--latency-cap", "2000",
+                         {"--limit", "1", "--policy", "fixed:12", "--latency-cap", "1600",
                           "--latency-coefficients", file}));
   ASSERT_EQ(out.code, 0) << out.err;
-  // k * prompt tokens <= 2000 ms.
+  // k * prompt tokens <= 1600 ms.
   EXPECT_EQ(stored::rows(db(),
-                         "SELECT SUM(k_uncapped <> 12), SUM(k_requested <> MIN(12, MAX(1, 2000 / "
+                         "SELECT SUM(k_uncapped <> 12), SUM(k_requested <> MIN(12, MAX(1, 1600 / "
                          "prompt_tokens))), "
                          "SUM(capped <> (k_requested < 12)), SUM(k_max <> k_requested), "
                          "COUNT(DISTINCT capped) FROM attempt"),
             "0\t0\t0\t0\t2\n");
-  EXPECT_EQ(stored::rows(db(), "SELECT label, kind FROM policy"), "fixed:12+cap:2000ms\tfixed\n");
+  EXPECT_EQ(stored::rows(db(), "SELECT label, kind FROM policy"), "fixed:12+cap:1600ms\tfixed\n");
   out = moeval(args("run", "mmlu_cloze", db("none.db"),
                     {"--limit", "1", "--policy", "fixed:12", "--latency-cap", "3",
                      "--latency-coefficients", file}));

@@ -14,6 +14,7 @@
 namespace {
 
 using harness::attempt_seed;
+using harness::RunKind;
 using harness::RunSpec;
 using harness::select_samples;
 using testing::ElementsAre;
