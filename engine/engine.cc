@@ -1,11 +1,9 @@
 #include "engine/engine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <stdexcept>
-#include <thread>
 
 #include "engine/cost_model.h"
 #include "engine/forward.h"
@@ -17,15 +15,8 @@
 namespace engine {
 namespace {
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
 EngineOptions resolve(EngineOptions o, const ModelConfig& config) {
-  if (o.threads <= 0) o.threads = usable_cores();
+  if (o.threads <= 0) o.threads = kernels::usable_cores();
   o.max_streams = std::max(o.max_streams, 1);
   o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 1);
   o.ranks = std::max(o.ranks, 1);

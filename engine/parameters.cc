@@ -18,6 +18,12 @@ Parameters count_parameters(const ModelConfig& c) {
   if (c.qk_norm == QkNorm::head) layer += 2 * c.d_head;
   if (c.qk_norm == QkNorm::whole) layer += d_q + d_kv;
   if (moe.router == RouterKind::linear) layer += moe.n_routed() * d;
+  if (moe.router == RouterKind::representative) {
+    const int64_t neurons = int64_t{moe.n_routed()} * moe.n_representatives;
+    layer += moe.n_routed() * (d + neurons) + 2 * neurons * d;
+  }
+  if (c.family == "moeval_nested" && moe.router != RouterKind::exact_norm) layer += moe.n_routed();
+  if (moe.compensate) layer += moe.n_experts * d;
   if (moe.shared_gate) layer += moe.n_shared * d;
   if (!dense) layer += moe.n_shared * 3 * d * moe.d_shared;
   Parameters p;

@@ -263,6 +263,54 @@ void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& cho
   sub->callback([&] { chosen = [&] { return command_task_show(show); }; });
 }
 
+void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
+  namespace c = engine::convert;
+  static const std::map<std::string, c::Partition> kPartitions = {
+      {"coactivation", c::Partition::coactivation},
+      {"parameters", c::Partition::parameters},
+      {"random", c::Partition::random},
+      {"importance", c::Partition::importance}};
+  static const std::map<std::string, c::RouterFit> kRouters = {
+      {"ridge", c::RouterFit::ridge},
+      {"cmoe", c::RouterFit::cmoe},
+      {"exact_norm", c::RouterFit::exact_norm},
+      {"static", c::RouterFit::static_order}};
+  static const std::map<std::string, kernels::Dtype> kTypes = {{"f32", kernels::Dtype::f32},
+                                                               {"f16", kernels::Dtype::f16}};
+  auto* sub = add(app, "convert", "Turn a dense llama or qwen checkpoint into adaptive experts",
+                  "moeval convert smollm2-135m --out nested --calibration my_text.txt");
+  sub->add_option("model", o.model, "the dense parent: path or catalog name")
+      ->capture_default_str();
+  sub->add_option("-o,--out", o.out, "folder to make; work in progress is in OUT.partial")
+      ->required();
+  sub->add_option("--calibration", o.calibration,
+                  "text files that the experts are fitted to (default: a small built-in text)");
+  sub->add_option("--calibration-tokens", o.calibration_tokens,
+                  "an even sample of at most so many tokens; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--experts", o.options.n_experts, "experts a layer, shared ones included")
+      ->capture_default_str();
+  sub->add_option("--shared", o.options.n_shared, "experts that are always on")
+      ->capture_default_str();
+  sub->add_option("--partition", o.options.partition, "how neurons come together")
+      ->transform(CLI::CheckedTransformer(kPartitions).description(""))
+      ->option_text("coactivation|parameters|random|importance");
+  sub->add_option("--router", o.options.router,
+                  "how a token's experts are chosen; exact_norm runs all of them, a diagnostic")
+      ->transform(CLI::CheckedTransformer(kRouters).description(""))
+      ->option_text("ridge|cmoe|exact_norm|static");
+  sub->add_flag("!--no-compensation", o.options.compensate,
+                "an expert left out is not replaced by its mean output");
+  sub->add_option("--dtype", o.options.dtype, "type of the matrices written")
+      ->transform(CLI::CheckedTransformer(kTypes).description(""))
+      ->option_text("f32|f16");
+  sub->add_option("--seed", o.options.seed, "seed of the clustering")->capture_default_str();
+  sub->add_option("--threads", o.threads, "0 = one per core; changes no byte");
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&] { return command_convert(o); }; });
+}
+
 void add_machine(CLI::App& app, PullOptions& pull, DoctorOptions& doctor, Command& chosen) {
   auto* sub = add(app, "pull", "Fetch models and data sets, pinned by sha256 (no name: list)",
                   "moeval pull smollm2-135m");
@@ -297,6 +345,7 @@ int run_command_line(int argc, char** argv) {
   LsOptions ls;
   TaskShowOptions show;
   PullOptions pull;
+  ConvertOptions convert;
   DoctorOptions doctor;
   Command chosen;
   add_run(app, run, chosen);
@@ -306,6 +355,7 @@ int run_command_line(int argc, char** argv) {
   add_comparisons(app, compare, gate, chosen);
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
+  add_convert(app, convert, chosen);
   add_machine(app, pull, doctor, chosen);
   run.spec.argv.assign(argv, argv + argc);
   sweep.spec.argv = run.spec.argv;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/convert/options.h"
 #include "harness/run_spec.h"
 
 namespace harness {
@@ -110,6 +111,17 @@ struct TaskShowOptions {
   Format format = Format::table;
 };
 int command_task_show(const TaskShowOptions&);
+
+struct ConvertOptions {
+  std::string model = "smollm2-135m";
+  std::string out;
+  engine::convert::Options options;
+  std::vector<std::string> calibration;  // text files; empty = the built-in text
+  int64_t calibration_tokens = 262144;   // at most; 0 = all
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_convert(const ConvertOptions&);
 
 struct PullOptions {
   std::vector<std::string> names;  // empty = list

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/model_file/formats.h"
+#include "engine/model_file/nested_config.h"
 #include "engine/model_file/printable.h"
 #include "engine/model_file/safetensors.h"
 #include "engine/model_file/strict_json.h"
@@ -25,6 +26,11 @@ class HfConfigReader {
 
   ModelConfig read() {
     type_ = j_.require_string("model_type");
+    if (is("moeval_nested")) {
+      c_ = read_nested_config(j_);
+      c_.validate(file_);
+      return c_;
+    }
     mixes_ = is("mixtral") || is("olmoe") || is("qwen2_moe") || is("qwen3_moe");
     if (!mixes_ && !is("llama") && !is("mistral") && !is("qwen2") && !is("qwen3")) {
       fail_unknown_family(file_, type_);
@@ -215,7 +221,8 @@ class HfCheckpoint final : public Checkpoint {
     refuse_unknown(weights);
     files_ = weights.files();
     files_.push_back(path_ / "config.json");
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+    for (const char* name :
+         {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.gguf"}) {
       std::error_code ignored;
       if (std::filesystem::exists(path_ / name, ignored)) files_.push_back(path_ / name);
     }

@@ -101,6 +101,7 @@ class Walk {
 
   void feed_forward() const {
     const MoeConfig& moe = c_.moe;
+    if (c_.family == "moeval_nested") return nested();
     if (moe.router == RouterKind::linear) router();
     if (moe.shared_gate) plain("shared_gate", {moe.n_shared, c_.d_model});
     for (int32_t e = 0; e < moe.n_experts; ++e) {
@@ -118,6 +119,35 @@ class Walk {
                            : hugging_face_forms(p, e - moe.n_shared, t.shape);
         }
         visit_(t);
+      }
+    }
+  }
+
+  // The family that conversion writes: shared and routed experts under one numbering.
+  void nested() const {
+    const MoeConfig& moe = c_.moe;
+    const int64_t d = c_.d_model, routed = moe.n_routed();
+    const int64_t neurons = routed * moe.n_representatives;
+    const auto want = [&](std::string_view name, std::string_view stored,
+                          std::vector<int64_t> shape) {
+      one(canonical(name), fmt::format("{}mlp.{}", stored_, stored), std::move(shape));
+    };
+    if (moe.router != RouterKind::exact_norm) {
+      want("router", "gate.weight", {routed, d});
+      want("router_bias", "gate.bias", {routed});
+    }
+    if (moe.router == RouterKind::representative) {
+      want("rep_gate", "gate.representative_gate.weight", {neurons, d});
+      want("rep_up", "gate.representative_up.weight", {neurons, d});
+      want("mix", "gate.mix.weight", {routed, neurons});
+    }
+    if (moe.compensate) want("expert_means", "expert_means", {moe.n_experts, d});
+    for (int32_t e = 0; e < moe.n_experts; ++e) {
+      const int64_t width = e < moe.n_shared ? moe.d_shared : moe.d_expert;
+      for (const Part& p : kParts) {
+        want(fmt::format("experts.{}.{}", e, p.name),
+             fmt::format("experts.{}.{}_proj.weight", e, p.name),
+             p.down ? std::vector<int64_t>{d, width} : std::vector<int64_t>{width, d});
       }
     }
   }

@@ -184,6 +184,18 @@ TEST_F(CompareTest, WhatHasNoPartnerIsCountedAndLeftOut) {
   EXPECT_THAT(r.out, HasSubstr("50 attempts are only in A, 0 only in B"));
 }
 
+TEST_F(CompareTest, AnAnswerThatWasNotMarkedIsNeitherRightNorWrong) {
+  planted::store(db(), {.uuid = "base"});
+  planted::store(db(), {.uuid = "cand", .marked = [](int q) { return q >= 7; }});
+  for (const bool swapped : {false, true}) {
+    const auto t = (swapped ? compare("cand", "base") : compare("base", "cand")).tasks.at(0);
+    EXPECT_EQ(t.ungraded, 7);
+    EXPECT_EQ(t.queries.size(), 53u);
+    EXPECT_EQ(t.table->both_right, 53);
+    EXPECT_EQ(t.k_mean.n, 60) << "it was computed all the same";
+  }
+}
+
 TEST_F(CompareTest, OtherQuestionsAreNotComparable) {
   store_pair();
   planted::store(db(), {.uuid = "data", .change = [](results::RunPlan& p) {

@@ -167,6 +167,29 @@ TEST_F(GateTest, WhatIsNotTheSameQuestionIsNotComparable) {
   }
 }
 
+TEST_F(GateTest, TheFirstFailingGroupDecidesTheExitCode) {
+  const auto bad = [](int q, int, int) { return q < 10; };
+  const auto other_shots = [](results::RunPlan& p) { p.tasks[0].task.n_shot = 5; };
+  store({.uuid = "all", .right = bad, .stored = 55, .change = other_shots});
+  store({.uuid = "shots", .right = bad, .change = other_shots});
+  store({.uuid = "unmarked", .right = bad, .marked = [](int q) { return q != 59; }});
+  for (const auto& [run, code] :
+       std::map<std::string, int>{{"all", 4}, {"shots", 7}, {"unmarked", 4}}) {
+    const auto r = gate(run);
+    EXPECT_EQ(r.code, code) << run;
+    EXPECT_THAT(r.out, HasSubstr("inferior")) << "later checks are made all the same";
+  }
+  store({.uuid = "two-a", .tasks = {{"planted_task", 60}, {"small_task", 12}}});
+  store({.uuid = "two-b",
+         .tasks = {{"planted_task", 60}, {"small_task", 12}},
+         .right = [](int q, int, int) { return q < 12; }});
+  const auto r = program::run(folder_.path(), {"gate", "--baseline", "two-a", "--candidate",
+                                               "two-b", "--db", db(), "--policy", policy_});
+  EXPECT_EQ(r.code, 1) << "a failure goes before an inconclusive check";
+  EXPECT_THAT(r.out, HasSubstr("n 12 below 30"));
+  EXPECT_THAT(last_line(r.out), HasSubstr("(2 of "));
+}
+
 TEST_F(GateTest, ADatabaseThatIsNoneIsADatabaseError) {
   const auto file = folder_.write("no.db", "not a database");
   EXPECT_EQ(program::run(folder_.path(),

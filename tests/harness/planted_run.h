@@ -22,10 +22,11 @@ struct Run {
   std::function<bool(int question, int variant, int repeat)> right = [](int, int, int) {
     return true;
   };
-  std::function<int64_t(int question)> k = {};  // default: the policy's
-  int64_t flops = 1000;                         // useful, of each attempt
-  int64_t prefix_flops = 0;                     // of one prefix that all share
-  int stored = 1 << 30;                         // only the first ones; the rest stays undone
+  std::function<int64_t(int question)> k = {};    // default: the policy's
+  std::function<bool(int question)> marked = {};  // false: answered, but our machinery did not mark
+  int64_t flops = 1000;                           // useful, of each attempt
+  int64_t prefix_flops = 0;                       // of one prefix that all share
+  int stored = 1 << 30;                           // only the first ones; the rest stays undone
   std::function<void(results::RunPlan&)> change = {};
 };
 
@@ -79,6 +80,11 @@ inline void store(const std::filesystem::path& db, const Run& run) {
     b.attempt.k_mean = static_cast<double>(*b.attempt.k_requested);
     b.attempt.useful = results::FlopsByPart{.experts_flops = run.flops};
     b.attempt.executed = results::FlopsByPart{.experts_flops = run.flops / 2};
+    if (run.marked && !run.marked(row.sample)) {
+      b.verdicts[0].outcome = "not_run";
+      b.verdicts[0].correct.reset();
+      b.verdicts[0].score.reset();
+    }
     if (run.prefix_flops > 0) {
       b.attempt.prefix_sha256 = results::hash_of("prefix");
       if (i == 0)
