@@ -33,7 +33,9 @@ StandardTables make_standard_tables(
       by_task[q.task].push_back(
           {q.sample, fmt::format("{}:{}", q.task, q.sample), oracle_k(q, sweep.grid)});
   StandardTables out;
-  for (auto& [task, questions] : by_task) {
+  for (const auto& entry : by_task) {
+    const std::string& task = entry.first;
+    const std::vector<Decided>& questions = entry.second;
     const size_t n = questions.size();
     for (const auto& q : questions) out.oracle[q.key] = q.k;
     // A random order that depends on seed and sample ids alone: sorted by hash.
