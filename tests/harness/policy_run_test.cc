@@ -46,6 +46,21 @@ TEST_F(PolicyRunTest, EveryPolicyRunsAndIsOnRecord) {
   EXPECT_EQ(moeval({"verify", "--db", db("p.db")}).code, 0);
 }
 
+TEST_F(PolicyRunTest, RanksChangeNoRow) {
+  const auto run = [&](const std::string& database, const std::string& ranks) {
+    const auto out = moeval(args("run", "mmlu,mmlu_cloze", database,
+                                 {"--limit", "1", "--policy", "top_p:0.5", "--ranks", ranks}));
+    EXPECT_EQ(out.code, 0) << out.err;
+    return table(database) +
+           stored::rows(database,
+                        "SELECT ordinal, hex(tokens), weights_bytes FROM attempt_expert "
+                        "JOIN attempt USING(attempt_id) ORDER BY 1");
+  };
+  const auto one = run(db("1.db"), "1");
+  EXPECT_EQ(run(db("2.db"), "2"), one);
+  EXPECT_EQ(run(db("3.db"), "3"), one);
+}
+
 TEST_F(PolicyRunTest, LayersAndExpertsAddUp) {
   ASSERT_EQ(moeval(args("run", "mmlu,humaneval", db(),
                         {"--limit", "2", "--policy", "top_p:0.6", "--router-margins",
