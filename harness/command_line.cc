@@ -49,27 +49,34 @@ void add_data(CLI::App* sub, std::string& data, bool& allow_unverified) {
                 "accept data files whose sha256 is not pinned; the rows say so");
 }
 
-void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
-  auto* sub = add(app, "run", "Run tasks on a model; every query becomes a row",
-                  "moeval run --model smollm2-135m --tasks mmlu_cloze,humaneval --sample 100");
-  auto& s = o.spec;
+const std::map<std::string, engine::GateNorm> kGateNorms = {
+    {"model", engine::GateNorm::model},
+    {"raw", engine::GateNorm::raw},
+    {"renormalised", engine::GateNorm::renormalised},
+    {"trained_mass", engine::GateNorm::trained_mass}};
+
+// What run and sweep have in common.
+void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("-M,--model", s.model, "path (.gguf, or a Hugging Face folder) or catalog name")
       ->capture_default_str();
   sub->add_option("-t,--tasks", s.tasks, "task names or task files, comma-separated")
       ->delimiter(',')
       ->required();
-  sub->add_option("--policy", s.policy, "experts per query: trained, fixed:K")
-      ->capture_default_str();
   add_data(sub, s.data, s.allow_unverified);
   sub->add_option("-f,--num-fewshot", s.num_fewshot, "demonstrations (default: the task's own)");
   sub->add_option("-L,--limit", s.limit, "only the first N samples of each subject");
   sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
-  sub->add_option("--num-samples", s.num_samples, "completions per problem, for pass@k")
-      ->capture_default_str();
-  sub->add_option("--temperature", s.temperature, "0 = greedy (default: the task's own)");
-  sub->add_option("--top-p", s.top_p, "nucleus sampling (default: the task's own)");
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
+      ->capture_default_str();
+  sub->add_option("--gate-norm", s.gate_norm,
+                  "weights of the experts when k is not the trained one: the model's rule, raw "
+                  "softmax, divided by their sum, or scaled to what the trained k would sum to")
+      ->transform(CLI::CheckedTransformer(kGateNorms).description(""))
+      ->option_text("model|raw|renormalised|trained_mass");
+  sub->add_flag("--router-margins", s.router_margins,
+                "store how close the router's choice was, per attempt and layer");
+  sub->add_option("--ranks", s.ranks, "thread ranks that share the experts; changes no result")
       ->capture_default_str();
   sub->add_option("--scenario", s.scenario,
                   "offline: all at once, throughput; single: one at a time, latency")
@@ -89,10 +96,49 @@ void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
                   "only")
       ->check(CLI::Range(0, 3))
       ->capture_default_str();
+}
+
+void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
+  auto* sub = add(app, "run", "Run tasks on a model; every query becomes a row",
+                  "moeval run --model smollm2-135m --tasks mmlu_cloze,humaneval --sample 100");
+  auto& s = o.spec;
+  add_run_options(sub, s);
+  sub->add_option("--policy", s.policy,
+                  "experts per query: trained, fixed:K, top_p:P, table:FILE, ... (moeval ls)")
+      ->capture_default_str();
+  sub->add_option("--latency-cap", s.latency_cap_ms,
+                  "lower a query's k until its predicted latency fits, ms");
+  sub->add_option("--latency-coefficients", s.latency_file,
+                  "measured ms per token at each k (JSON), for --latency-cap");
+  sub->add_option("--num-samples", s.num_samples, "completions per problem, for pass@k")
+      ->capture_default_str();
+  sub->add_option("--temperature", s.temperature, "0 = greedy (default: the task's own)");
+  sub->add_option("--top-p", s.top_p, "nucleus sampling (default: the task's own)");
   sub->add_flag("-n,--dry-run", o.dry_run,
                 "show prompts, tokens, FLOPs, time and disk; run nothing");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_run(o); }; });
+}
+
+void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
+  auto* sub = add(app, "sweep", "The same queries at every k: what each of them needs",
+                  "moeval sweep --model M --tasks mmlu_cloze,humaneval --sample 200 --write-tables "
+                  "results/tables");
+  auto& s = o.spec;
+  s.grid = {1, 2, 4, 8, 12, 16};
+  add_run_options(sub, s);
+  sub->add_option("--grid", s.grid, "budgets, comma-separated; beyond the model's most: clipped")
+      ->delimiter(',')
+      ->capture_default_str();
+  sub->add_flag("!--no-generate", s.generate,
+                "score the reference solutions of generation tasks only");
+  sub->add_option("--write-tables", o.tables,
+                  "folder for oracle, shuffled, matched_random and length_only tables");
+  sub->add_flag("--detach", o.detach, "go on in the background; prints the pid and the log's path");
+  sub->add_flag("-n,--dry-run", o.dry_run,
+                "show prompts, tokens, FLOPs, time and disk; run nothing");
+  add_format(sub, o.format);
+  sub->callback([&o, &chosen] { chosen = [&o] { return command_sweep(o); }; });
 }
 
 void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
@@ -113,10 +159,14 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
                   "moeval export --format lm-eval --output results/export");
   add_db(sub, e.db);
   sub->add_option("--run", e.run, "uuid or its beginning, or 'latest'")->capture_default_str();
-  sub->add_option("--format", e.format, "lm-eval: results_*.json and samples_*.jsonl")
-      ->check(CLI::IsMember({"lm-eval"}))
+  sub->add_option(
+         "--format", e.format,
+         "lm-eval: results_*.json and samples_*.jsonl; expert-load: CSV of the tokens per layer "
+         "and expert")
+      ->check(CLI::IsMember({"lm-eval", "expert-load"}))
       ->capture_default_str();
-  sub->add_option("-o,--output", e.output, "folder")->capture_default_str();
+  sub->add_option("-o,--output", e.output, "folder; of expert-load: file, - for stdout")
+      ->capture_default_str();
   sub->callback([&] { chosen = [&] { return command_export(e); }; });
 
   sub = add(app, "verify", "Recompute every checksum; compare what was planned with what is there",
@@ -284,6 +334,7 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Start with: moeval doctor, moeval ls\n\n" + exit_code_help());
   RunOptions run;
+  SweepOptions sweep;
   LeaderboardOptions leaderboard;
   ExportOptions export_options;
   VerifyOptions verify;
@@ -298,6 +349,7 @@ int run_command_line(int argc, char** argv) {
   DoctorOptions doctor;
   Command chosen;
   add_run(app, run, chosen);
+  add_sweep(app, sweep, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
   add_comparisons(app, compare, gate, chosen);
@@ -306,6 +358,7 @@ int run_command_line(int argc, char** argv) {
   add_convert(app, convert, chosen);
   add_machine(app, pull, doctor, chosen);
   run.spec.argv.assign(argv, argv + argc);
+  sweep.spec.argv = run.spec.argv;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/catalog.h"
+#include "engine/policy/policy_spec.h"
 #include "harness/asset.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
@@ -79,9 +80,10 @@ int command_ls(const LsOptions& o) {
     j["models"].push_back({{"name", a.name}, {"cached", there}, {"licence", a.licence}});
   }
   TextTable policies({{"policy"}, {"what"}});
-  policies.add({"trained", "the experts that the checkpoint was trained with (dense: one)"});
-  policies.add({"fixed:1", "one expert per token and layer"});
-  j["policies"] = {"trained", "fixed:1"};
+  for (const auto& p : engine::policy_kinds()) {
+    policies.add({std::string(p.form), std::string(p.about)});
+    j["policies"].push_back({{"policy", p.form}, {"what", p.about}});
+  }
   if (o.format == Format::json) {
     fmt::print("{}\n", j.dump(2));
     return kOk;

@@ -21,6 +21,14 @@ struct RunOptions {
 };
 int command_run(const RunOptions&);
 
+struct SweepOptions {
+  RunSpec spec;  // kind is sweep
+  bool dry_run = false, detach = false;
+  std::string tables;  // folder for the standard tables; empty = none
+  Format format = Format::table;
+};
+int command_sweep(const SweepOptions&);
+
 struct LeaderboardOptions {
   std::string db = "results/moeval.db";
   std::vector<std::string> tasks;  // empty = all
@@ -35,7 +43,7 @@ struct ExportOptions {
   std::string db = "results/moeval.db";
   std::string run = "latest";
   std::string format = "lm-eval";
-  std::string output = "results/export";
+  std::string output = "results/export";  // folder, or file of expert-load
 };
 int command_export(const ExportOptions&);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -59,40 +60,44 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
   std::vector<BoardInput> out;
   for (const auto& r : results::runs(store)) {
     if (!run_uuid.empty() && r.run.run_uuid != run_uuid) continue;
-    const auto cells = results::planned_cells(store, r.run_id);
-    for (const auto& t : results::tasks_of_run(store, r.run_id)) {
+    const auto tasks = results::tasks_of_run(store, r.run_id);
+    for (const auto& c : results::planned_cells(store, r.run_id)) {
+      const auto t = std::find_if(tasks.begin(), tasks.end(),
+                                  [&](const auto& x) { return x.task_id == c.task_id; });
       BoardInput in;
       in.run_uuid = r.run.run_uuid;
       in.run_name = r.run.note.value_or(r.run.run_uuid);
       in.started_at = r.started_at;
       in.status = r.status;
       in.model = r.model.name;
-      in.task = t.task.name;
-      in.suite = t.task.suite;
-      in.metric = t.task.metric;
+      in.n_experts = r.model.n_experts;
+      in.policy = c.policy;
+      in.task = t->task.name;
+      in.suite = t->task.suite;
+      in.metric = t->task.metric;
       in.scenario = r.run.scenario;
-      in.data = t.dataset.revision.value_or("unknown");
-      in.identity = fmt::format("{} {} {}", r.model.weights_sha256, t.dataset.sha256, r.run.seed);
-      in.n_shot = t.task.n_shot;
-      in.chance = t.task.chance;
-      for (const auto& c : cells)
-        if (c.task_id == t.task_id) {
-          in.planned += c.planned;
-          in.policy = c.policy;
-        }
+      in.data = t->dataset.revision.value_or("unknown");
+      in.identity = fmt::format("{} {} {} {}", r.model.weights_sha256, t->dataset.sha256,
+                                r.run.seed, c.policy);
+      in.n_shot = t->task.n_shot;
+      in.chance = t->task.chance;
+      in.planned = c.planned;
       results::AttemptFilter filter;
       filter.run_id = r.run_id;
-      filter.task_id = t.task_id;
+      filter.task_id = t->task_id;
+      filter.policy = c.policy;
       filter.with_text = false;
       results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
+        in.done += a.attempt.status != "infra";
+        if (a.shift.name != "clean") return true;
         BoardInput::Attempt one;
         one.sample = a.sample.source_key;
         one.cluster = a.sample.cluster.value_or(a.sample.source_key);
         if (a.attempt.status != "infra" && a.verdict && a.verdict->correct)
           one.correct = *a.verdict->correct == 1;
         one.latency_us = a.attempt.latency_us;
+        one.k_mean = a.attempt.k_mean;
         if (a.attempt.useful) one.useful_flops = a.attempt.useful->total();
-        in.done += a.attempt.status != "infra";
         in.failed += a.attempt.status != "ok" && a.attempt.status != "infra";
         in.attempts.push_back(std::move(one));
         return true;

@@ -16,7 +16,7 @@ std::string unfinished_run(const results::ResultStore&, const std::string& name)
 // UsageError: none, or several.
 std::string find_run(const results::ResultStore&, const std::string& run);
 
-// One input per run and task; of one run, or of all when run_uuid is empty.
+// One input per run, policy and task; of one run, or of all when run_uuid is empty.
 std::vector<BoardInput> board_inputs(const results::ResultStore&, const std::string& run_uuid);
 
 }  // namespace harness

@@ -97,6 +97,14 @@ std::vector<PlannedCell> planned_cells(const ResultStore&, int64_t run_id);
 void for_each_attempt(const ResultStore&, const AttemptFilter&,
                       const std::function<bool(const StoredAttempt&)>&);
 
+// Tokens that ran an expert in a layer, summed over a run's attempts (every query as if run alone:
+// the tokens of a shared prefix count for each of its users). By policy, task, layer, expert.
+struct ExpertLoad {
+  std::string policy, task;
+  int64_t layer = 0, expert = 0, tokens = 0;
+};
+std::vector<ExpertLoad> expert_load(const ResultStore&, int64_t run_id);
+
 // Sum of the executed FLOPs of a run's shared prefixes.
 FlopsByPart prefix_flops(const ResultStore&, int64_t run_id);
 // The same for the prefixes that attempts of one task under one policy used. A prefix of several

@@ -34,11 +34,17 @@ bool is_name(std::string_view s) {
 }
 
 void read_choose(StrictObject& root, TaskSpec& spec) {
-  StrictObject prompt = root.object("prompt", {"header", "item", "separator", "strip_question"});
+  StrictObject prompt =
+      root.object("prompt", {"header", "item", "separator", "strip_question", "wordings"});
   spec.header = prompt_of(prompt, "header", {"subject"});
   spec.item = prompt_of(prompt, "item", {"subject", "question", "lettered_choices"}, "question");
   spec.separator = prompt.text("separator", "\n\n");
   spec.strip_question = prompt.truth("strip_question", false);
+  if (prompt.has("wordings"))
+    for (const StrictObject& w : prompt.objects("wordings", {"header", "item"}))
+      spec.wordings.push_back(
+          {prompt_of(w, "header", {"subject"}),
+           prompt_of(w, "item", {"subject", "question", "lettered_choices"}, "question")});
   root.put("prompt", prompt);
   spec.option = prompt_of(root, "option", {"letter", "choice"});
   if (spec.option.count("letter") + spec.option.count("choice") == 0)

@@ -154,7 +154,11 @@ TEST(TaskFile, UnknownKeysNameThePointerAndTheNearestKey) {
             "my.json: /num_fewshots: unknown key, the nearest known key is \"num_fewshot\"");
   EXPECT_EQ(error_with("mmlu", R"({"prompt": {"strip": true}})"),
             "my.json: /prompt/strip: unknown key, want one of header, item, separator, "
-            "strip_question");
+            "strip_question, wordings");
+  EXPECT_EQ(error_with("mmlu_cloze", R"({"prompt": {"wordings": [{"header": "x"}]}})"),
+            "my.json: /prompt/wordings/0/item: is missing");
+  EXPECT_EQ(error_with("mmlu_cloze", R"({"prompt": {"wordings": 1}})"),
+            "my.json: /prompt/wordings: is a number, want an array of objects");
   EXPECT_EQ(error_with("humaneval", R"({"generation": {"max_tokens": 5}})"),
             "my.json: /generation/max_tokens: unknown key, the nearest known key is "
             "\"max_new_tokens\"");
