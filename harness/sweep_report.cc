@@ -39,6 +39,19 @@ struct CellSums {
   int64_t attempts = 0, failed = 0;
 };
 
+// Of the mean over questions. Several variants: resampling says nothing where all questions are
+// alike.
+std::optional<tasks::Interval> interval_of(const std::vector<double>& values, bool several) {
+  if (!several) {
+    const auto right = std::count(values.begin(), values.end(), 1.0);
+    return tasks::wilson_interval(right, static_cast<int64_t>(values.size()));
+  }
+  const bool alike =
+      std::all_of(values.begin(), values.end(), [&](double v) { return v == values.front(); });
+  const auto b = tasks::bootstrap_mean(values, kResamples, kBootstrapSeed);
+  return b && !alike ? std::optional(b->interval) : std::nullopt;
+}
+
 json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 std::string text(const std::optional<double>& x, const char* format) {
@@ -187,13 +200,15 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
       cell.attempts = c.attempts;
       cell.failed = c.failed;
       std::vector<double> values;
+      bool several = false;
       for (const auto& [key, q] : questions)
-        if (const auto found = q.correct.find(k); found != q.correct.end())
+        if (const auto found = q.correct.find(k); found != q.correct.end()) {
           values.push_back(found->second);
+          several |= q.graded.at(k) > 1;
+        }
       cell.n = static_cast<int64_t>(values.size());
       cell.accuracy = tasks::mean(values);
-      if (const auto b = tasks::bootstrap_mean(values, kResamples, kBootstrapSeed))
-        cell.interval = b->interval;
+      cell.interval = interval_of(values, several);
       cell.gold_nll = c.nll.value();
       cell.margin = c.margin.value();
       cell.flops = c.flops.value();

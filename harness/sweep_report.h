@@ -40,9 +40,10 @@ struct SweepCell {
   std::optional<double> chance;
   int64_t n = 0, attempts = 0, failed = 0;  // graded questions; attempts stored
   std::optional<double> accuracy;           // mean over questions of the mean over variants
-  std::optional<tasks::Interval> interval;  // 95%: bootstrap over questions
-  std::optional<double> gold_nll, margin;   // nats, means over attempts
-  std::optional<double> flops, mean_k;      // useful FLOPs and experts per attempt
+  std::optional<tasks::Interval>
+      interval;  // 95%: Wilson's, or (several variants) bootstrap over questions
+  std::optional<double> gold_nll, margin;  // nats, means over attempts
+  std::optional<double> flops, mean_k;     // useful FLOPs and experts per attempt
 };
 
 struct Sweep {
