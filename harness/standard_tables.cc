@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "datasets/ladder_suite.h"
 #include "harness/exit_code.h"
 #include "harness/run_spec.h"
 
@@ -37,7 +38,11 @@ StandardTables make_standard_tables(
     const std::string& task = entry.first;
     const std::vector<Decided>& questions = entry.second;
     const size_t n = questions.size();
-    for (const auto& q : questions) out.oracle[q.key] = q.k;
+    for (const auto& q : questions) {
+      out.oracle[q.key] = q.k;
+      if (const auto truth = datasets::ladder_truth(q.sample))
+        out.shortcut[q.key] = datasets::ladder_shortcut_k(truth->filler);
+    }
     // A random order that depends on seed and sample ids alone: sorted by hash.
     const auto hash = [seed](const std::string& key, int which) {
       return attempt_seed(seed, key, which);
@@ -73,6 +78,7 @@ std::vector<std::filesystem::path> write_tables(const std::filesystem::path& fol
   std::filesystem::create_directories(folder, error);
   std::vector<std::filesystem::path> files;
   const auto write = [&](const char* name, const KTable& table) {
+    if (table.empty()) return;
     const nlohmann::json j{{"format", "moeval_table/1"},
                            {"model_sha256", sweep.weights_sha256},
                            {"note", fmt::format("{} of sweep {}", name, sweep.run_uuid)},
@@ -91,6 +97,7 @@ std::vector<std::filesystem::path> write_tables(const std::filesystem::path& fol
   write("shuffled", tables.shuffled);
   write("matched_random", tables.matched_random);
   write("length_only", tables.length_only);
+  write("shortcut", tables.shortcut);
   return files;
 }
 

@@ -5,6 +5,8 @@
 //   shuffled        the oracle's decisions dealt to other questions of the task
 //   matched_random  drawn for each question from the oracle's frequencies in its task
 //   length_only     the oracle's decisions dealt by length: the longest question gets the largest k
+//   shortcut        ladder suites only: what a predictor grants that learned the filler word, which
+//                   goes along with difficulty but means nothing (datasets/ladder_suite.h)
 //
 // Written as tables of engine/policy/table_policy.h, keyed "task:sample". Questions that were not
 // graded at every k are left out. Deterministic in the seed.
@@ -25,6 +27,7 @@ using KTable = std::map<std::string, int32_t>;  // "task:sample" -> k
 
 struct StandardTables {
   KTable oracle, shuffled, matched_random, length_only;
+  KTable shortcut;  // empty but for the ladder
 };
 
 // length_of: bytes of a sample's question, by task and sample.
@@ -32,7 +35,7 @@ StandardTables make_standard_tables(
     const Sweep&, uint64_t seed,
     const std::function<int64_t(const std::string& task, const std::string& sample)>& length_of);
 
-// Writes oracle.json, shuffled.json, matched_random.json and length_only.json; the folder is made.
+// Writes each table that is not empty to NAME.json; the folder is made.
 // Throws InfrastructureError. Returns the files.
 std::vector<std::filesystem::path> write_tables(const std::filesystem::path& folder, const Sweep&,
                                                 const StandardTables&);
