@@ -213,6 +213,30 @@ void add_comparisons(CLI::App& app, CompareOptions& c, GateOptions& g, Command& 
   sub->callback([&] { chosen = [&] { return command_gate(g); }; });
 }
 
+void add_perplexity(CLI::App& app, PerplexityOptions& o, Command& chosen) {
+  auto* sub = add(app, "perplexity", "Perplexity of a text at every k, and the distance to a model",
+                  "moeval perplexity --model nested --reference smollm2-135m --file text.txt "
+                  "--grid 1,4,16");
+  sub->add_option("-M,--model", o.model, "path or catalog name")->capture_default_str();
+  sub->add_option("--file", o.file, "text, UTF-8")->required();
+  sub->add_option("--reference", o.reference,
+                  "model of the same vocabulary, at its trained k: KL and agreement are reported");
+  sub->add_option("--grid", o.grid, "budgets, comma-separated (default: the trained k)")
+      ->delimiter(',');
+  sub->add_option("--tokens", o.tokens, "only the first N; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--context", o.context, "tokens of a window; windows do not see each other")
+      ->capture_default_str();
+  sub->add_option("--gate-norm", o.gate_norm,
+                  "weights of the experts when k is not the trained one")
+      ->transform(CLI::CheckedTransformer(kGateNorms).description(""))
+      ->option_text("model|raw|renormalised|trained_mass");
+  sub->add_option("--threads", o.threads, "0 = one per core");
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&o] { return command_perplexity(o); }; });
+}
+
 void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
   auto* sub = add(app, "inspect", "Logits, tokens or tensors of a model as JSON",
                   "moeval inspect logits --model smollm2-135m --text 'The capital of France is'");
@@ -342,6 +366,7 @@ int run_command_line(int argc, char** argv) {
   CompareOptions compare;
   GateOptions gate;
   InspectOptions inspect;
+  PerplexityOptions perplexity;
   LsOptions ls;
   TaskShowOptions show;
   PullOptions pull;
@@ -355,6 +380,7 @@ int run_command_line(int argc, char** argv) {
   add_comparisons(app, compare, gate, chosen);
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
+  add_perplexity(app, perplexity, chosen);
   add_convert(app, convert, chosen);
   add_machine(app, pull, doctor, chosen);
   run.spec.argv.assign(argv, argv + argc);

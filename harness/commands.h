@@ -95,6 +95,18 @@ struct InspectOptions {
 };
 int command_inspect(const InspectOptions&);
 
+struct PerplexityOptions {
+  std::string model = "smollm2-135m";
+  std::string file;                   // text
+  std::string reference;              // model to measure the distance to; empty = none
+  std::vector<int32_t> grid;          // budgets; empty = the trained one
+  int64_t tokens = 0, context = 512;  // 0 = the whole text
+  engine::GateNorm gate_norm = engine::GateNorm::model;
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_perplexity(const PerplexityOptions&);
+
 struct LsOptions {
   Format format = Format::table;
   std::string data;
