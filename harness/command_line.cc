@@ -148,6 +148,7 @@ void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
   sub->add_option("-t,--tasks", o.tasks, "only these")->delimiter(',');
   sub->add_option("--run", o.run, "only this run (uuid or its beginning, or 'latest')");
   sub->add_flag("--all", o.all_runs, "also older runs of the same name");
+  sub->add_flag("!--no-sweeps", o.sweeps, "leave the rows of sweeps out");
   sub->add_flag("--subjects", o.subjects, "MMLU's categories (both maps) and subjects too");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_leaderboard(o); }; });

@@ -34,6 +34,7 @@ struct LeaderboardOptions {
   std::vector<std::string> tasks;  // empty = all
   std::string run;                 // uuid (or its beginning), or "latest"; empty = all
   bool all_runs = false;           // also superseded runs of the same name
+  bool sweeps = true;              // also every k of every sweep
   bool subjects = false;           // MMLU categories and subjects too
   Format format = Format::table;
 };

@@ -17,6 +17,7 @@ namespace harness {
 // What the store knows about one task of one run under one policy, its queries as they are (of a
 // sweep: without rotated options and other wordings).
 struct BoardInput {
+  bool of_sweep = false;  // one k of a sweep, not a policy's run
   std::string run_uuid, run_name, started_at, status;
   std::string model, policy, task, suite, metric, scenario, data;
   std::string identity;  // of model, data and seed: what the name may leave out

@@ -65,6 +65,7 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
       const auto t = std::find_if(tasks.begin(), tasks.end(),
                                   [&](const auto& x) { return x.task_id == c.task_id; });
       BoardInput in;
+      in.of_sweep = r.run.kind == "sweep";
       in.run_uuid = r.run.run_uuid;
       in.run_name = r.run.note.value_or(r.run.run_uuid);
       in.started_at = r.started_at;

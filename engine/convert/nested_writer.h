@@ -1,4 +1,4 @@
-// Owns the writing of a converted model: a folder in the format that README.md describes.
+// Owns the writing of a converted model: a folder in the format of README.md beside this file.
 #pragma once
 
 #include <atomic>

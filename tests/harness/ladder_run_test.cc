@@ -119,6 +119,10 @@ TEST_F(LadderRun, TablesOfASweepComeToWhatWasPlanted) {
     EXPECT_EQ(count("shortcut", task, "under"), under) << task;
     EXPECT_GT(over, 0) << task;
   }
+  EXPECT_NE(moeval({"leaderboard", "--db", db()}).out.find("fixed:9"), std::string::npos);
+  const std::string board = moeval({"leaderboard", "--db", db(), "--no-sweeps"}).out;
+  EXPECT_EQ(board.find("fixed:"), std::string::npos);
+  EXPECT_NE(board.find("shortcut.json"), std::string::npos);
   EXPECT_GT(count("shortcut", "ladder_shifted", "under"), 2 * count("shortcut", "ladder", "under"));
 }
 
