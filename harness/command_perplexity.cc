@@ -106,6 +106,8 @@ int command_perplexity(const PerplexityOptions& o) {
   spec.threads = o.threads;
   spec.gate_norm = o.gate_norm;
   const InterruptGuard interrupt;
+  for (const int32_t k : o.grid)
+    if (k < 1) throw UsageError(fmt::format("--grid {}: want 1 or more", k));
   const LoadedModel model = load_model(spec);
   const auto tokens = tokens_of(o, model);
   const auto& config = model.engine->config();
