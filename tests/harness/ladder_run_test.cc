@@ -74,15 +74,15 @@ TEST_F(LadderRun, ASweepFindsEveryPlantedAnswerAtEveryK) {
 TEST_F(LadderRun, TablesOfASweepComeToWhatWasPlanted) {
   const std::string tables = folder_.path() / "tables";
   auto sweep =
-      args({"sweep", "--grid", kAll, "--sample", "108", "--seed", "1"}, "ladder,ladder_shifted");
+      args({"sweep", "--grid", kAll, "--sample", "54", "--seed", "1"}, "ladder,ladder_shifted");
   sweep.insert(sweep.end(), {"--write-tables", tables});
   ASSERT_EQ(moeval(sweep).code, 0);
   const auto run_table = [&](const std::string& name) {
-    auto run = args({"run", "--sample", "108", "--seed", "1"}, "ladder,ladder_shifted");
+    auto run = args({"run", "--sample", "54", "--seed", "1"}, "ladder,ladder_shifted");
     run.insert(run.end(), {"--policy", "table:" + tables + "/" + name + ".json"});
     const auto r = moeval(run);
     ASSERT_EQ(r.code, 0) << r.err;
-    expect_planted(size_t{108} * 2);
+    expect_planted(size_t{54} * 2);
   };
   run_table("oracle");
   const auto planted = truths();
