@@ -41,9 +41,9 @@ std::string error_with(std::string_view name, const char* patch) {
 }
 
 TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(task_names(), ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus",
-                                        "ladder", "ladder_shifted", "ladder_train", "mmlu",
-                                        "mmlu_cloze", "mmlu_lmeval"));
+  EXPECT_THAT(task_names(),
+              ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus", "ladder",
+                          "ladder_shifted", "ladder_train", "mmlu", "mmlu_cloze", "mmlu_lmeval"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
