@@ -13,6 +13,7 @@
 #include "datasets/embedded.h"
 #include "datasets/humaneval_reader.h"
 #include "datasets/input_bytes.h"
+#include "datasets/ladder_suite.h"
 #include "datasets/manifest.h"
 #include "datasets/mmlu_reader.h"
 #include "datasets/sha256.h"
@@ -233,6 +234,15 @@ std::vector<DatasetInfo> dataset_infos() {
     }
     infos.push_back(std::move(info));
   }
+  for (const std::string& name : ladder_names()) {
+    const Dataset d = make_ladder(name);
+    const auto rows = [](const auto& samples) { return static_cast<int64_t>(samples.size()); };
+    infos.push_back({name,
+                     d.licence,
+                     "this program",
+                     {{"dev", rows(d.demonstrations)}, {"test", rows(d.samples)}},
+                     true});
+  }
   return infos;
 }
 
@@ -242,6 +252,12 @@ Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
     if (options.require_official)
       throw DataError(fmt::format("{} is not an official data set", name));
     return load_embedded(name, options);
+  }
+  if (is_ladder_name(name)) {
+    if (options.require_official)
+      throw DataError(fmt::format("{} is not an official data set", name));
+    if (options.split != "test") throw_unknown_split(name, options.split, "test");
+    return make_ladder(name);
   }
   const PinnedDataset* pins = find_pinned(name);
   if (!pins) throw_unknown_name(name);

@@ -30,7 +30,8 @@ struct DatasetInfo {
   bool is_embedded = false;
 };
 
-// mmlu, humaneval, humaneval_plus (official); mmlu_embedded, humaneval_embedded (in the program).
+// mmlu, humaneval, humaneval_plus (official); mmlu_embedded, humaneval_embedded, ladder,
+// ladder_train, ladder_shifted (in the program).
 std::vector<DatasetInfo> dataset_infos();
 
 // Looks for the data set's files in each root in turn; the first that has them is used:

@@ -28,15 +28,11 @@ const TensorInfo* Checkpoint::find(std::string_view canonical) const {
   return nullptr;
 }
 
-bool is_moe_name(std::string_view name) {
-  return name.find("moe") != name.npos || name.find("mixtral") != name.npos;
-}
-
-void fail_unknown_family(const std::string& file, std::string_view name, bool moe) {
-  throw ModelFileError(fmt::format(
-      "{}: {} {} is not supported{}; known: llama (SmolLM2, Llama 2 and 3, Mistral), qwen2, qwen3",
-      file, moe ? "mixture-of-experts architecture" : "architecture", printable(name),
-      moe ? " yet" : ""));
+void fail_unknown_family(const std::string& file, std::string_view name) {
+  throw ModelFileError(
+      fmt::format("{}: architecture {} is not supported; known: llama (SmolLM2, Llama 2 and 3, "
+                  "Mistral), qwen2, qwen3, mixtral, olmoe, qwen2_moe, qwen3_moe",
+                  file, printable(name)));
 }
 
 }  // namespace engine

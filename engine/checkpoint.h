@@ -18,13 +18,17 @@ namespace engine {
 // Canonical names ("{i}" = layer):
 //   embed, head (absent when tied), final_norm,
 //   layers.{i}.attn_norm, .q, .k, .v, .o, .q_bias, .k_bias, .v_bias, .q_norm, .k_norm,
-//   layers.{i}.ffn_norm, layers.{i}.router, .shared_gate, layers.{i}.experts.{e}.gate, .up, .down:
-//   shared experts first; a dense block is expert 0
+//   layers.{i}.ffn_norm, layers.{i}.experts.{e}.gate, .up, .down (shared experts first; the block
+//   of a dense model is expert 0),
+//   layers.{i}.router [n_routed, d_model], layers.{i}.shared_gate [n_shared, d_model];
+//   moeval_nested has .router_bias, .rep_gate, .rep_up, .mix and .expert_means besides
+//   (engine/convert/README.md)
 struct TensorInfo {
   std::string name;         // canonical
   std::string stored_name;  // as in the file, for messages
   kernels::Dtype dtype = kernels::Dtype::f32;
   std::vector<int64_t> shape;  // row-major [n_out, n_in] or [n]
+  int64_t first_row = 0;       // of the stored tensor, when this one is a part of it
 };
 
 class Checkpoint {

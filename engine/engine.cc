@@ -1,11 +1,9 @@
 #include "engine/engine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <stdexcept>
-#include <thread>
 
 #include "engine/cost_model.h"
 #include "engine/forward.h"
@@ -17,15 +15,8 @@
 namespace engine {
 namespace {
 
-int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
 EngineOptions resolve(EngineOptions o, const ModelConfig& config) {
-  if (o.threads <= 0) o.threads = usable_cores();
+  if (o.threads <= 0) o.threads = kernels::usable_cores();
   o.max_streams = std::max(o.max_streams, 1);
   o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 1);
   o.ranks = std::max(o.ranks, 1);
@@ -155,25 +146,6 @@ std::vector<float> Engine::logits(std::span<const TokenId> tokens, const ExpertB
 ComputeLedger Engine::launched() const { return impl_->forward.launched(); }
 
 uint64_t Engine::weight_bytes() const { return impl_->weights.bytes(); }
-
-Engine::Parameters Engine::parameters() const {
-  const ModelConfig& c = impl_->config;
-  const int64_t d = c.d_model, d_q = c.n_heads * c.d_head, d_kv = c.n_kv_heads * c.d_head;
-  int64_t layer = 2 * d_q * d + 2 * d_kv * d + 2 * d;
-  if (c.qkv_bias) layer += d_q + 2 * d_kv;
-  if (c.qk_norm == QkNorm::head) layer += 2 * c.d_head;
-  if (c.qk_norm == QkNorm::whole) layer += d_q + d_kv;
-  Parameters p;
-  const bool dense = c.moe.n_routed() == 0;
-  p.per_expert = c.n_layers * 3 * d * (dense ? c.moe.d_shared : c.moe.d_expert);
-  if (!dense) {
-    layer += c.moe.n_routed() * d + 3 * d * c.moe.d_shared * c.moe.n_shared;
-    if (c.moe.shared_gate) layer += c.moe.n_shared * d;
-  }
-  p.dense = c.n_layers * layer + c.vocab * d * (c.tied_head ? 1 : 2) + d;
-  p.total = p.dense + (dense ? c.moe.n_experts : c.moe.n_routed()) * p.per_expert;
-  return p;
-}
 
 ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows,
                               const ExpertBudget& budget) const {

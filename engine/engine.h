@@ -14,6 +14,7 @@
 #include "engine/compute_ledger.h"
 #include "engine/expert_budget.h"
 #include "engine/model_config.h"
+#include "engine/parameters.h"
 #include "engine/request.h"
 
 namespace engine {
@@ -72,10 +73,7 @@ class Engine {
   ComputeLedger launched() const;
 
   uint64_t weight_bytes() const;  // memory held by weights
-  struct Parameters {
-    int64_t total = 0, per_expert = 0, dense = 0;  // dense: everything that is not an expert
-  };
-  Parameters parameters() const;
+  Parameters parameters() const { return count_parameters(config()); }
 
   // FLOPs of a query run alone: n prompt tokens, head on `head_rows` of them; the most it can be
   // when tokens choose inside the budget.

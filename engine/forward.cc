@@ -74,24 +74,31 @@ void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
   kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
 }
 
-void Forward::run(RaggedBatch& batch) {
-  const int64_t m = batch.size(), d = config_.d_model;
+void Forward::begin(RaggedBatch& batch) {
+  const int64_t m = batch.size();
   assert(m > 0 && m <= max_rows_);
   rope_.ensure(1 + *std::max_element(batch.positions(), batch.positions() + m));
   embed(batch);
   routing_.begin(m);
-  for (int32_t layer = 0; layer < config_.n_layers; ++layer) {
-    const LayerWeights& w = weights_.layers[layer];
-    attend(w, batch, layer);
-    book(Part::attention);
-    kernels::rms_norm(x_.data(), m, d, w.ffn_norm.data(), config_.norm_eps, normed_.data(), pool_);
-    if (observer_) observer_(layer, normed_.data(), m);
-    moe_.route(w, layer, normed_.data(), m, batch.budgets(), routing_);
-    book(Part::router);
-    moe_.run(w, layer, normed_.data(), m, routing_, delta_.data());
-    kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
-    book(Part::experts);
-  }
+}
+
+void Forward::run_layer(RaggedBatch& batch, int32_t layer) {
+  const int64_t m = batch.size(), d = config_.d_model;
+  const LayerWeights& w = weights_.layers[layer];
+  attend(w, batch, layer);
+  book(Part::attention);
+  kernels::rms_norm(x_.data(), m, d, w.ffn_norm.data(), config_.norm_eps, normed_.data(), pool_);
+  if (observer_) observer_(layer, normed_.data(), m);
+  moe_.route(w, layer, normed_.data(), m, batch.budgets(), routing_);
+  book(Part::router);
+  moe_.run(w, layer, normed_.data(), m, routing_, delta_.data());
+  kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
+  book(Part::experts);
+}
+
+void Forward::run(RaggedBatch& batch) {
+  begin(batch);
+  for (int32_t layer = 0; layer < config_.n_layers; ++layer) run_layer(batch, layer);
 }
 
 void Forward::head(std::span<const int32_t> rows, const LogitsConsumer& consume) {

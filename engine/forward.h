@@ -30,6 +30,13 @@ class Forward {
 
   // Runs all layers; the rows' last states and their routing stay here until the next call.
   void run(RaggedBatch&);
+
+  // The steps of run(), for who works between them: begin() embeds the rows, run_layer() runs one
+  // layer on the states [size, d_model], which may be read and replaced.
+  void begin(RaggedBatch&);
+  void run_layer(RaggedBatch&, int32_t layer);
+  float* states() { return x_.data(); }
+
   const StepRouting& routing() const { return routing_; }
 
   // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.

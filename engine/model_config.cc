@@ -60,6 +60,19 @@ void validate_rope(const RopeConfig& r, int64_t d_head, const Check& check) {
   for (const float f : r.frequency_factors) check.between("rope.frequency_factors", f, 0.0f, 1e6f);
 }
 
+void validate_moe(const MoeConfig& moe, const Check& check) {
+  check.range("moe.n_experts", moe.n_experts, 1, 512);
+  check.range("moe.n_shared", moe.n_shared, 0, moe.n_experts);
+  check.range("moe.trained_k", moe.trained_k, 1, moe.max_k());
+  if (moe.n_shared > 0) check.range("moe.d_shared", moe.d_shared, 1, kMaxWidth);
+  if (moe.n_routed() == 0) return;
+  check.range("moe.d_expert", moe.d_expert, 1, kMaxWidth);
+  check.range("moe.router", static_cast<int64_t>(moe.router), 1, 3);
+  if (moe.router == RouterKind::representative) {
+    check.range("moe.n_representatives", moe.n_representatives, 1, moe.d_expert);
+  }
+}
+
 }  // namespace
 
 void ModelConfig::validate(const std::string& file) const {
@@ -75,11 +88,7 @@ void ModelConfig::validate(const std::string& file) const {
   if (sliding_window != 0) check.range("sliding_window", sliding_window, max_tokens, INT64_MAX);
   check.between("norm_eps", norm_eps, 0.0f, 1.0f);
   validate_rope(rope, d_head, check);
-  check.range("moe.n_experts", moe.n_experts, 1, 512);
-  check.range("moe.n_shared", moe.n_shared, 0, moe.n_experts);
-  check.range("moe.trained_k", moe.trained_k, 1, moe.n_experts);
-  if (moe.n_routed() > 0) check.range("moe.d_expert", moe.d_expert, 1, kMaxWidth);
-  if (moe.n_shared > 0) check.range("moe.d_shared", moe.d_shared, 1, kMaxWidth);
+  validate_moe(moe, check);
 }
 
 }  // namespace engine

@@ -25,7 +25,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // path: a .gguf file, or a folder with tokenizer.json (tokenizer_config.json is read when there).
+  // path: a .gguf file, or a folder with tokenizer.json (tokenizer_config.json is read when there)
+  // or tokenizer.gguf (a converted model's).
   // Throws ModelFileError.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path&);
 

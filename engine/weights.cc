@@ -4,6 +4,8 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 #include "engine/model_file_error.h"
 #include "kernels/dtype.h"
@@ -57,7 +59,9 @@ bool row_is_finite(Dtype dtype, const std::byte* row, int64_t n) {
 class Loader {
  public:
   Loader(const Checkpoint& checkpoint, kernels::ThreadPool& pool)
-      : checkpoint_(checkpoint), pool_(pool) {}
+      : checkpoint_(checkpoint), pool_(pool) {
+    for (const TensorInfo& t : checkpoint.tensors()) by_name_.emplace(t.name, &t);
+  }
 
   kernels::PackedMatrix matrix(const std::string& name, int64_t n_out, int64_t n_in) const {
     const TensorInfo& info = require(name, {n_out, n_in});
@@ -72,26 +76,36 @@ class Loader {
   }
 
   std::vector<float> vector(const std::string& name, int64_t n) const {
-    const TensorInfo& info = require(name, {n});
+    return values(require(name, {n}), 1, n);
+  }
+
+  std::vector<float> floats(const std::string& name, int64_t rows, int64_t n) const {
+    return values(require(name, {rows, n}), rows, n);
+  }
+
+ private:
+  std::vector<float> values(const TensorInfo& info, int64_t rows, int64_t n) const {
     if (n % kernels::block_elements(info.dtype) != 0) {
       throw ModelFileError(fmt::format("{}: tensor {}: {} elements do not fill {} blocks",
                                        checkpoint_.path().string(), info.stored_name, n,
                                        kernels::dtype_name(info.dtype)));
     }
     std::vector<std::byte> stored(kernels::row_bytes(info.dtype, n));
-    read(info, 0, n, stored.data());
-    std::vector<float> values(n);
-    kernels::dequantise_row(info.dtype, stored.data(), values.data(), n);
-    return values;
+    std::vector<float> out(rows * n);
+    for (int64_t i = 0; i < rows; ++i) {
+      read(info, i, n, stored.data());
+      kernels::dequantise_row(info.dtype, stored.data(), out.data() + i * n, n);
+    }
+    return out;
   }
 
- private:
   const TensorInfo& require(const std::string& name, const std::vector<int64_t>& shape) const {
-    const TensorInfo* info = checkpoint_.find(name);
-    if (!info) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) {
       throw ModelFileError(
           fmt::format("{}: tensor {} is missing", checkpoint_.path().string(), name));
     }
+    const TensorInfo* info = found->second;
     if (info->shape != shape) {
       throw ModelFileError(fmt::format("{}: tensor {}: shape is [{}], want [{}]",
                                        checkpoint_.path().string(), info->stored_name,
@@ -104,22 +118,31 @@ class Loader {
     checkpoint_.read_rows(info, row, 1, dst);
     if (!row_is_finite(info.dtype, static_cast<const std::byte*>(dst), n)) {
       throw ModelFileError(fmt::format("{}: tensor {}: row {} holds a NaN or an infinity",
-                                       checkpoint_.path().string(), info.stored_name, row));
+                                       checkpoint_.path().string(), info.stored_name,
+                                       info.first_row + row));
     }
   }
 
   const Checkpoint& checkpoint_;
   kernels::ThreadPool& pool_;
+  std::unordered_map<std::string_view, const TensorInfo*> by_name_;  // tens of thousands of experts
 };
 
-void load_router(const Loader& loader, const MoeConfig& moe, int64_t d_model, int32_t layer,
-                 Router& router) {
+void load_router(const Loader& loader, const ModelConfig& c, int32_t layer, Router& router) {
+  const MoeConfig& moe = c.moe;
   const auto name = [&](const char* part) { return fmt::format("layers.{}.{}", layer, part); };
-  if (moe.router == RouterKind::linear) {
-    router.weight = loader.matrix(name("router"), moe.n_routed(), d_model);
+  const int64_t d = c.d_model, routed = moe.n_routed(), neurons = routed * moe.n_representatives;
+  if (moe.router == RouterKind::linear || moe.router == RouterKind::representative) {
+    router.weight = loader.matrix(name("router"), routed, d);
+    if (c.family == "moeval_nested") router.bias = loader.vector(name("router_bias"), routed);
+  }
+  if (moe.router == RouterKind::representative) {
+    router.rep_gate = loader.matrix(name("rep_gate"), neurons, d);
+    router.rep_up = loader.matrix(name("rep_up"), neurons, d);
+    router.mix = loader.matrix(name("mix"), routed, neurons);
   }
   if (moe.shared_gate) {
-    router.shared_gate = loader.matrix(name("shared_gate"), moe.n_shared, d_model);
+    router.shared_gate = loader.matrix(name("shared_gate"), moe.n_shared, d);
   }
 }
 
@@ -143,7 +166,10 @@ LayerWeights load_layer(const Loader& loader, const ModelConfig& c, int32_t laye
     w.k_norm = loader.vector(name("k_norm"), whole ? d_kv : c.d_head);
   }
   w.ffn_norm = loader.vector(name("ffn_norm"), c.d_model);
-  load_router(loader, c.moe, c.d_model, layer, w.router);
+  load_router(loader, c, layer, w.router);
+  if (c.moe.compensate) {
+    w.expert_means = loader.floats(name("expert_means"), c.moe.n_experts, c.d_model);
+  }
   for (int32_t e = 0; e < c.moe.n_experts; ++e) {
     const int64_t width = e < c.moe.n_shared ? c.moe.d_shared : c.moe.d_expert;
     const auto part = [&](const char* p) {

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -89,11 +91,52 @@ void add_attempt(const results::StoredAttempt& a, const std::string& metric,
   sample.metrics = {{metric, total}};
 }
 
+// Text as a CSV field (RFC 4180).
+std::string csv_field(const std::string& s) {
+  if (s.find_first_of(",\"\n\r") == std::string::npos) return s;
+  std::string out = "\"";
+  for (const char c : s) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+void export_expert_load(const results::ResultStore& store, const results::RunInfo& run,
+                        const std::string& output) {
+  const auto load = results::expert_load(store, run.run_id);
+  if (load.empty())
+    throw UsageError(
+        fmt::format("run {} has no counts per expert: its model is dense", run.run.run_uuid));
+  std::string csv = "policy,task,layer,expert,tokens\n";
+  for (const auto& l : load)
+    csv += fmt::format("{},{},{},{},{}\n", csv_field(l.policy), csv_field(l.task), l.layer,
+                       l.expert, l.tokens);
+  if (output == "-") {
+    fmt::print("{}", csv);
+    return;
+  }
+  std::filesystem::path path = output;
+  if (std::filesystem::is_directory(path) || path.extension().empty()) {
+    std::filesystem::create_directories(path);
+    path /= "expert_load.csv";
+  }
+  std::ofstream out(path, std::ios::binary);
+  out << csv;
+  out.close();
+  if (!out) throw InfrastructureError(fmt::format("{}: could not be written", path.string()));
+  fmt::print("{}\n", path.string());
+}
+
 }  // namespace
 
 int command_export(const ExportOptions& o) {
   const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
   const auto run = results::find_run(*store, find_run(*store, o.run));
+  if (o.format == "expert-load") {
+    export_expert_load(*store, run, o.output);
+    return run.status == "complete" ? kOk : kIncomplete;
+  }
+  if (run.run.kind == "sweep")
+    throw UsageError(fmt::format(
+        "run {} is a sweep: lm-eval's files hold one policy and one wording", run.run.run_uuid));
   results::LmEvalReport report;
   report.model_name = run.model.name;
   const auto config = json::parse(run.run.config_json);

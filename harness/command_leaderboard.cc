@@ -21,6 +21,7 @@ int command_leaderboard(const LeaderboardOptions& o) {
                      [&](const BoardInput& in) { return in.task == task; }))
       throw UsageError(fmt::format("--tasks {}: {} holds no result of it", task, o.db));
   std::erase_if(inputs, [&](const BoardInput& in) {
+    if (in.of_sweep && !o.sweeps) return true;
     return !o.tasks.empty() && std::find(o.tasks.begin(), o.tasks.end(), in.task) == o.tasks.end();
   });
   // Newest first; of several runs of one name only the newest, unless asked for.

@@ -49,27 +49,34 @@ void add_data(CLI::App* sub, std::string& data, bool& allow_unverified) {
                 "accept data files whose sha256 is not pinned; the rows say so");
 }
 
-void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
-  auto* sub = add(app, "run", "Run tasks on a model; every query becomes a row",
-                  "moeval run --model smollm2-135m --tasks mmlu_cloze,humaneval --sample 100");
-  auto& s = o.spec;
+const std::map<std::string, engine::GateNorm> kGateNorms = {
+    {"model", engine::GateNorm::model},
+    {"raw", engine::GateNorm::raw},
+    {"renormalised", engine::GateNorm::renormalised},
+    {"trained_mass", engine::GateNorm::trained_mass}};
+
+// What run and sweep have in common.
+void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("-M,--model", s.model, "path (.gguf, or a Hugging Face folder) or catalog name")
       ->capture_default_str();
   sub->add_option("-t,--tasks", s.tasks, "task names or task files, comma-separated")
       ->delimiter(',')
       ->required();
-  sub->add_option("--policy", s.policy, "experts per query: trained, fixed:K")
-      ->capture_default_str();
   add_data(sub, s.data, s.allow_unverified);
   sub->add_option("-f,--num-fewshot", s.num_fewshot, "demonstrations (default: the task's own)");
   sub->add_option("-L,--limit", s.limit, "only the first N samples of each subject");
   sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
-  sub->add_option("--num-samples", s.num_samples, "completions per problem, for pass@k")
-      ->capture_default_str();
-  sub->add_option("--temperature", s.temperature, "0 = greedy (default: the task's own)");
-  sub->add_option("--top-p", s.top_p, "nucleus sampling (default: the task's own)");
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
+      ->capture_default_str();
+  sub->add_option("--gate-norm", s.gate_norm,
+                  "weights of the experts when k is not the trained one: the model's rule, raw "
+                  "softmax, divided by their sum, or scaled to what the trained k would sum to")
+      ->transform(CLI::CheckedTransformer(kGateNorms).description(""))
+      ->option_text("model|raw|renormalised|trained_mass");
+  sub->add_flag("--router-margins", s.router_margins,
+                "store how close the router's choice was, per attempt and layer");
+  sub->add_option("--ranks", s.ranks, "thread ranks that share the experts; changes no result")
       ->capture_default_str();
   sub->add_option("--scenario", s.scenario,
                   "offline: all at once, throughput; single: one at a time, latency")
@@ -89,10 +96,49 @@ void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
                   "only")
       ->check(CLI::Range(0, 3))
       ->capture_default_str();
+}
+
+void add_run(CLI::App& app, RunOptions& o, Command& chosen) {
+  auto* sub = add(app, "run", "Run tasks on a model; every query becomes a row",
+                  "moeval run --model smollm2-135m --tasks mmlu_cloze,humaneval --sample 100");
+  auto& s = o.spec;
+  add_run_options(sub, s);
+  sub->add_option("--policy", s.policy,
+                  "experts per query: trained, fixed:K, top_p:P, table:FILE, ... (moeval ls)")
+      ->capture_default_str();
+  sub->add_option("--latency-cap", s.latency_cap_ms,
+                  "lower a query's k until its predicted latency fits, ms");
+  sub->add_option("--latency-coefficients", s.latency_file,
+                  "measured ms per token at each k (JSON), for --latency-cap");
+  sub->add_option("--num-samples", s.num_samples, "completions per problem, for pass@k")
+      ->capture_default_str();
+  sub->add_option("--temperature", s.temperature, "0 = greedy (default: the task's own)");
+  sub->add_option("--top-p", s.top_p, "nucleus sampling (default: the task's own)");
   sub->add_flag("-n,--dry-run", o.dry_run,
                 "show prompts, tokens, FLOPs, time and disk; run nothing");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_run(o); }; });
+}
+
+void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
+  auto* sub = add(app, "sweep", "The same queries at every k: what each of them needs",
+                  "moeval sweep --model M --tasks mmlu_cloze,humaneval --sample 200 --write-tables "
+                  "results/tables");
+  auto& s = o.spec;
+  s.grid = {1, 2, 4, 8, 12, 16};
+  add_run_options(sub, s);
+  sub->add_option("--grid", s.grid, "budgets, comma-separated; beyond the model's most: clipped")
+      ->delimiter(',')
+      ->capture_default_str();
+  sub->add_flag("!--no-generate", s.generate,
+                "score the reference solutions of generation tasks only");
+  sub->add_option("--write-tables", o.tables,
+                  "folder for oracle, shuffled, matched_random and length_only tables");
+  sub->add_flag("--detach", o.detach, "go on in the background; prints the pid and the log's path");
+  sub->add_flag("-n,--dry-run", o.dry_run,
+                "show prompts, tokens, FLOPs, time and disk; run nothing");
+  add_format(sub, o.format);
+  sub->callback([&o, &chosen] { chosen = [&o] { return command_sweep(o); }; });
 }
 
 void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
@@ -102,6 +148,7 @@ void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
   sub->add_option("-t,--tasks", o.tasks, "only these")->delimiter(',');
   sub->add_option("--run", o.run, "only this run (uuid or its beginning, or 'latest')");
   sub->add_flag("--all", o.all_runs, "also older runs of the same name");
+  sub->add_flag("!--no-sweeps", o.sweeps, "leave the rows of sweeps out");
   sub->add_flag("--subjects", o.subjects, "MMLU's categories (both maps) and subjects too");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_leaderboard(o); }; });
@@ -113,10 +160,14 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
                   "moeval export --format lm-eval --output results/export");
   add_db(sub, e.db);
   sub->add_option("--run", e.run, "uuid or its beginning, or 'latest'")->capture_default_str();
-  sub->add_option("--format", e.format, "lm-eval: results_*.json and samples_*.jsonl")
-      ->check(CLI::IsMember({"lm-eval"}))
+  sub->add_option(
+         "--format", e.format,
+         "lm-eval: results_*.json and samples_*.jsonl; expert-load: CSV of the tokens per layer "
+         "and expert")
+      ->check(CLI::IsMember({"lm-eval", "expert-load"}))
       ->capture_default_str();
-  sub->add_option("-o,--output", e.output, "folder")->capture_default_str();
+  sub->add_option("-o,--output", e.output, "folder; of expert-load: file, - for stdout")
+      ->capture_default_str();
   sub->callback([&] { chosen = [&] { return command_export(e); }; });
 
   sub = add(app, "verify", "Recompute every checksum; compare what was planned with what is there",
@@ -134,6 +185,57 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
   sub->add_option("--sandbox-tier", r.sandbox_tier, "as in run")->check(CLI::Range(0, 3));
   add_format(sub, r.format);
   sub->callback([&] { chosen = [&] { return command_rescore(r); }; });
+}
+
+void add_comparisons(CLI::App& app, CompareOptions& c, GateOptions& g, Command& chosen) {
+  auto* sub = add(app, "compare", "Two runs, question by question: scores, flips, experts, FLOPs",
+                  "moeval compare latest~1 latest");
+  sub->add_option("A", c.run_a,
+                  "uuid or its beginning, 'latest', 'latest~1'; RUN@POLICY of a run with several")
+      ->required();
+  sub->add_option("B", c.run_b, "the other run; differences are B - A")->required();
+  add_db(sub, c.db);
+  sub->add_option("--db-b", c.db_b, "SQLite file of B (default: --db)");
+  sub->add_option("--max-flips", c.max_flips, "how many changed answers are listed a task")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_format(sub, c.format);
+  sub->callback([&] { chosen = [&] { return command_compare(c); }; });
+
+  sub = add(app, "gate", "Is a run good enough beside a baseline? Says so by its exit code",
+            "moeval gate --baseline latest~1 --candidate latest --policy gate.json");
+  sub->add_option("--candidate", g.candidate, "RUN or RUN@POLICY, as in compare");
+  sub->add_option("--baseline", g.baseline, "RUN or RUN@POLICY");
+  sub->add_option("--policy", g.policy, "policy file, JSON (default: the built-in one)");
+  sub->add_flag("--print-policy", g.print_policy, "print the policy with every default filled in");
+  add_db(sub, g.db);
+  sub->add_option("--baseline-db", g.baseline_db, "SQLite file of the baseline (default: --db)");
+  add_format(sub, g.format);
+  sub->callback([&] { chosen = [&] { return command_gate(g); }; });
+}
+
+void add_perplexity(CLI::App& app, PerplexityOptions& o, Command& chosen) {
+  auto* sub = add(app, "perplexity", "Perplexity of a text at every k, and the distance to a model",
+                  "moeval perplexity --model nested --reference smollm2-135m --file text.txt "
+                  "--grid 1,4,16");
+  sub->add_option("-M,--model", o.model, "path or catalog name")->capture_default_str();
+  sub->add_option("--file", o.file, "text, UTF-8")->required();
+  sub->add_option("--reference", o.reference,
+                  "model of the same vocabulary, at its trained k: KL and agreement are reported");
+  sub->add_option("--grid", o.grid, "budgets, comma-separated (default: the trained k)")
+      ->delimiter(',');
+  sub->add_option("--tokens", o.tokens, "only the first N; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--context", o.context, "tokens of a window; windows do not see each other")
+      ->capture_default_str();
+  sub->add_option("--gate-norm", o.gate_norm,
+                  "weights of the experts when k is not the trained one")
+      ->transform(CLI::CheckedTransformer(kGateNorms).description(""))
+      ->option_text("model|raw|renormalised|trained_mass");
+  sub->add_option("--threads", o.threads, "0 = one per core");
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&o] { return command_perplexity(o); }; });
 }
 
 void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
@@ -186,6 +288,54 @@ void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& cho
   sub->callback([&] { chosen = [&] { return command_task_show(show); }; });
 }
 
+void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
+  namespace c = engine::convert;
+  static const std::map<std::string, c::Partition> kPartitions = {
+      {"coactivation", c::Partition::coactivation},
+      {"parameters", c::Partition::parameters},
+      {"random", c::Partition::random},
+      {"importance", c::Partition::importance}};
+  static const std::map<std::string, c::RouterFit> kRouters = {
+      {"ridge", c::RouterFit::ridge},
+      {"cmoe", c::RouterFit::cmoe},
+      {"exact_norm", c::RouterFit::exact_norm},
+      {"static", c::RouterFit::static_order}};
+  static const std::map<std::string, kernels::Dtype> kTypes = {{"f32", kernels::Dtype::f32},
+                                                               {"f16", kernels::Dtype::f16}};
+  auto* sub = add(app, "convert", "Turn a dense llama or qwen checkpoint into adaptive experts",
+                  "moeval convert smollm2-135m --out nested --calibration my_text.txt");
+  sub->add_option("model", o.model, "the dense parent: path or catalog name")
+      ->capture_default_str();
+  sub->add_option("-o,--out", o.out, "folder to make; work in progress is in OUT.partial")
+      ->required();
+  sub->add_option("--calibration", o.calibration,
+                  "text files that the experts are fitted to (default: a small built-in text)");
+  sub->add_option("--calibration-tokens", o.calibration_tokens,
+                  "an even sample of at most so many tokens; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--experts", o.options.n_experts, "experts a layer, shared ones included")
+      ->capture_default_str();
+  sub->add_option("--shared", o.options.n_shared, "experts that are always on")
+      ->capture_default_str();
+  sub->add_option("--partition", o.options.partition, "how neurons come together")
+      ->transform(CLI::CheckedTransformer(kPartitions).description(""))
+      ->option_text("coactivation|parameters|random|importance");
+  sub->add_option("--router", o.options.router,
+                  "how a token's experts are chosen; exact_norm runs all of them, a diagnostic")
+      ->transform(CLI::CheckedTransformer(kRouters).description(""))
+      ->option_text("ridge|cmoe|exact_norm|static");
+  sub->add_flag("!--no-compensation", o.options.compensate,
+                "an expert left out is not replaced by its mean output");
+  sub->add_option("--dtype", o.options.dtype, "type of the matrices written")
+      ->transform(CLI::CheckedTransformer(kTypes).description(""))
+      ->option_text("f32|f16");
+  sub->add_option("--seed", o.options.seed, "seed of the clustering")->capture_default_str();
+  sub->add_option("--threads", o.threads, "0 = one per core; changes no byte");
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&] { return command_convert(o); }; });
+}
+
 void add_machine(CLI::App& app, PullOptions& pull, DoctorOptions& doctor, Command& chosen) {
   auto* sub = add(app, "pull", "Fetch models and data sets, pinned by sha256 (no name: list)",
                   "moeval pull smollm2-135m");
@@ -209,23 +359,33 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Start with: moeval doctor, moeval ls\n\n" + exit_code_help());
   RunOptions run;
+  SweepOptions sweep;
   LeaderboardOptions leaderboard;
   ExportOptions export_options;
   VerifyOptions verify;
   RescoreOptions rescore;
+  CompareOptions compare;
+  GateOptions gate;
   InspectOptions inspect;
+  PerplexityOptions perplexity;
   LsOptions ls;
   TaskShowOptions show;
   PullOptions pull;
+  ConvertOptions convert;
   DoctorOptions doctor;
   Command chosen;
   add_run(app, run, chosen);
+  add_sweep(app, sweep, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
+  add_comparisons(app, compare, gate, chosen);
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
+  add_perplexity(app, perplexity, chosen);
+  add_convert(app, convert, chosen);
   add_machine(app, pull, doctor, chosen);
   run.spec.argv.assign(argv, argv + argc);
+  sweep.spec.argv = run.spec.argv;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

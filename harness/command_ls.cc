@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/catalog.h"
+#include "engine/policy/policy_spec.h"
 #include "harness/asset.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
+#include "harness/ladder.h"
 #include "harness/places.h"
 #include "harness/pull.h"
 #include "harness/text_table.h"
@@ -66,6 +68,11 @@ int command_ls(const LsOptions& o) {
         {{"name", d.name}, {"found", state}, {"licence", d.licence}, {"source", d.source}});
   }
   TextTable models({{"model"}, {"cached"}, {"licence"}, {"what"}});
+  models.add({kLadderModel, "made when run", "written for this project",
+              "constructed mixture of 16 experts with planted truth: tasks ladder, ladder_train, "
+              "ladder_shifted"});
+  j["models"].push_back(
+      {{"name", kLadderModel}, {"cached", true}, {"licence", "written for this project"}});
   for (const Asset& a : assets()) {
     if (a.kind != Asset::Kind::model) continue;
     const bool there = std::filesystem::exists(cache_folder() / a.path);
@@ -73,9 +80,10 @@ int command_ls(const LsOptions& o) {
     j["models"].push_back({{"name", a.name}, {"cached", there}, {"licence", a.licence}});
   }
   TextTable policies({{"policy"}, {"what"}});
-  policies.add({"trained", "the experts that the checkpoint was trained with (dense: one)"});
-  policies.add({"fixed:1", "one expert per token and layer"});
-  j["policies"] = {"trained", "fixed:1"};
+  for (const auto& p : engine::policy_kinds()) {
+    policies.add({std::string(p.form), std::string(p.about)});
+    j["policies"].push_back({{"policy", p.form}, {"what", p.about}});
+  }
   if (o.format == Format::json) {
     fmt::print("{}\n", j.dump(2));
     return kOk;

@@ -8,6 +8,7 @@
 #include "harness/clock.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
+#include "harness/ladder.h"
 #include "harness/places.h"
 #include "harness/pull.h"
 #include "harness/text_table.h"
@@ -33,6 +34,8 @@ const Asset& asset_named(const std::string& name) {
     if (a.name == name) return a;
     known += (known.empty() ? "" : ", ") + a.name;
   }
+  if (name == kLadderModel)
+    throw UsageError("pull ladder: nothing to fetch, the program makes this model when it is run");
   throw UsageError(fmt::format("pull {}: unknown name (known: {})", name, known));
 }
 

@@ -14,6 +14,7 @@
 #include "harness/text_table.h"
 #include "results/queries.h"
 #include "results/result_store.h"
+#include "tasks/option_order.h"
 
 namespace harness {
 namespace {
@@ -78,8 +79,14 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     if (found == samples.end())
       throw results::FingerprintMismatch(
           fmt::format("{}: the data have no sample '{}'", stored.task.name, a.sample.source_key));
+    // Nothing was generated (--no-generate): there is no answer to mark.
+    if (a.attempt.status == "ok" && a.verdict && a.verdict->outcome == "not_run") continue;
     const int64_t t0 = steady_ns();
-    const auto score = suite.task->score(*found->second, answer_of(a), sandbox);
+    const auto asked =
+        a.shift.family == family_name(Variant::Family::option_order)
+            ? tasks::with_options_rotated(*found->second, static_cast<int>(a.shift.severity))
+            : *found->second;
+    const auto score = suite.task->score(asked, answer_of(a), sandbox);
     auto verdict = make_verdict(*suite.task, score);
     verdict.score_us = (steady_ns() - t0) / 1000;
     ++tally.marked;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/convert/options.h"
 #include "harness/run_spec.h"
 
 namespace harness {
@@ -20,11 +21,20 @@ struct RunOptions {
 };
 int command_run(const RunOptions&);
 
+struct SweepOptions {
+  RunSpec spec;  // kind is sweep
+  bool dry_run = false, detach = false;
+  std::string tables;  // folder for the standard tables; empty = none
+  Format format = Format::table;
+};
+int command_sweep(const SweepOptions&);
+
 struct LeaderboardOptions {
   std::string db = "results/moeval.db";
   std::vector<std::string> tasks;  // empty = all
   std::string run;                 // uuid (or its beginning), or "latest"; empty = all
   bool all_runs = false;           // also superseded runs of the same name
+  bool sweeps = true;              // also every k of every sweep
   bool subjects = false;           // MMLU categories and subjects too
   Format format = Format::table;
 };
@@ -34,7 +44,7 @@ struct ExportOptions {
   std::string db = "results/moeval.db";
   std::string run = "latest";
   std::string format = "lm-eval";
-  std::string output = "results/export";
+  std::string output = "results/export";  // folder, or file of expert-load
 };
 int command_export(const ExportOptions&);
 
@@ -55,6 +65,25 @@ struct RescoreOptions {
 };
 int command_rescore(const RescoreOptions&);
 
+struct CompareOptions {
+  std::string run_a, run_b;  // RUN or RUN@POLICY; RUN as everywhere
+  std::string db = "results/moeval.db";
+  std::string db_b;  // of run_b; empty = db
+  int64_t max_flips = 20;
+  Format format = Format::table;
+};
+int command_compare(const CompareOptions&);
+
+struct GateOptions {
+  std::string candidate, baseline;  // RUN or RUN@POLICY
+  std::string policy;               // file; empty = built-in
+  bool print_policy = false;
+  std::string db = "results/moeval.db";
+  std::string baseline_db;  // empty = db
+  Format format = Format::table;
+};
+int command_gate(const GateOptions&);
+
 struct InspectOptions {
   std::string what;  // logits, tokens, tensors
   std::string model = "smollm2-135m";
@@ -66,6 +95,18 @@ struct InspectOptions {
   int threads = 0;
 };
 int command_inspect(const InspectOptions&);
+
+struct PerplexityOptions {
+  std::string model = "smollm2-135m";
+  std::string file;                   // text
+  std::string reference;              // model to measure the distance to; empty = none
+  std::vector<int32_t> grid;          // budgets; empty = the trained one
+  int64_t tokens = 0, context = 512;  // 0 = the whole text
+  engine::GateNorm gate_norm = engine::GateNorm::model;
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_perplexity(const PerplexityOptions&);
 
 struct LsOptions {
   Format format = Format::table;
@@ -83,6 +124,17 @@ struct TaskShowOptions {
   Format format = Format::table;
 };
 int command_task_show(const TaskShowOptions&);
+
+struct ConvertOptions {
+  std::string model = "smollm2-135m";
+  std::string out;
+  engine::convert::Options options;
+  std::vector<std::string> calibration;  // text files; empty = the built-in text
+  int64_t calibration_tokens = 262144;   // at most; 0 = all
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_convert(const ConvertOptions&);
 
 struct PullOptions {
   std::vector<std::string> names;  // empty = list

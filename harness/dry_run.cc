@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/budget_groups.h"
 #include "harness/clock.h"
-#include "harness/engine_subject.h"
+#include "harness/question.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -20,6 +21,7 @@ struct TaskEstimate {
   std::string name;
   int64_t attempts = 0, prompt_tokens = 0, executed_tokens = 0, new_tokens_at_most = 0;
   int64_t longest = 0, truncated = 0, too_long = 0;
+  int64_t budgets = 0;  // sum of k
   double executed_flops = 0, text_bytes = 0;
   PromptTokens first;
 };
@@ -35,7 +37,7 @@ double probe(engine::Engine& engine) {
   for (int i = 0; i < 3; ++i) {
     ledger = {};
     const int64_t t0 = steady_ns();
-    engine.make_prefix(tokens, {}, &ledger);
+    engine.make_prefix(tokens, engine.trained_budget(), &ledger);
     const double s = static_cast<double>(steady_ns() - t0) * 1e-9;
     best = std::max(best, static_cast<double>(ledger.executed_flops()) / s);
   }
@@ -44,7 +46,8 @@ double probe(engine::Engine& engine) {
 
 }  // namespace
 
-void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model) {
+void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model,
+                   const Policies& policies) {
   std::vector<TaskEstimate> estimates(plan.suites.size());
   auto& engine = *model.engine;
   for (const auto& g : plan.groups) {
@@ -52,21 +55,32 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model)
     e.name = plan.suites[g.suite].task->name();
     std::vector<PromptTokens> prompts;
     std::vector<int64_t> new_tokens;
+    std::vector<engine::ExpertBudget> budgets;
     for (const int64_t ordinal : g.ordinals) {
-      const auto q = query_of(plan, o.spec, plan.attempts[static_cast<size_t>(ordinal)]);
+      const auto& attempt = plan.attempts[static_cast<size_t>(ordinal)];
+      const auto q = query_of(plan, o.spec, attempt);
       prompts.push_back(tokenise(*model.tokenizer, q, engine.max_tokens()));
+      const Question question(query_key(plan, attempt), q, *model.tokenizer);
+      const auto n = static_cast<int64_t>(prompts.back().prompt.size());
+      budgets.push_back(policies.at(attempt.policy)->decide(question.features(n)).budget);
+      e.budgets += budgets.back().k;
       new_tokens.push_back(q.max_new_tokens);
       e.text_bytes += static_cast<double>(q.item.size());
     }
-    const auto shared =
-        static_cast<int64_t>(o.spec.reuse_prefix ? EngineSubject::shared_prefix(prompts) : 0);
-    if (shared > 0) {
-      e.executed_flops += static_cast<double>(engine.cost_of(shared, 0, {}).executed_flops());
-      e.executed_tokens += shared;
-    }
+    std::vector<int64_t> shared_by(prompts.size(), 0);
+    if (o.spec.reuse_prefix)
+      for (const BudgetGroup& b : budget_groups(prompts, budgets)) {
+        const auto shared = static_cast<int64_t>(b.n_shared);
+        for (const size_t i : b.members) shared_by[i] = shared;
+        if (shared == 0) continue;
+        e.executed_flops +=
+            static_cast<double>(engine.cost_of(shared, 0, b.budget).executed_flops());
+        e.executed_tokens += shared;
+      }
     for (size_t i = 0; i < prompts.size(); ++i) {
       const auto& p = prompts[i];
       const auto n = static_cast<int64_t>(p.prompt.size());
+      const int64_t shared = shared_by[i];
       ++e.attempts;
       if (e.first.prompt.empty()) e.first = p;
       e.truncated += p.dropped_demonstrations > 0 || p.dropped_tokens > 0;
@@ -83,8 +97,9 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model)
       e.new_tokens_at_most += new_tokens[i];
       e.executed_flops +=
           static_cast<double>(
-              engine.cost_of(whole, 1 + options + new_tokens[i], {}).useful_flops()) -
-          static_cast<double>(shared > 0 ? engine.cost_of(shared, 0, {}).executed_flops() : 0);
+              engine.cost_of(whole, 1 + options + new_tokens[i], budgets[i]).useful_flops()) -
+          static_cast<double>(shared > 0 ? engine.cost_of(shared, 0, budgets[i]).executed_flops()
+                                         : 0);
     }
   }
   const double speed = probe(engine);
@@ -97,6 +112,7 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model)
                             {"executed_prompt_tokens", e.executed_tokens},
                             {"new_tokens_at_most", e.new_tokens_at_most},
                             {"longest_prompt_tokens", e.longest},
+                            {"mean_k", double(e.budgets) / double(e.attempts)},
                             {"truncated", e.truncated},
                             {"too_long", e.too_long},
                             {"flops_at_most", e.executed_flops},
@@ -116,17 +132,19 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model)
                    {"after reuse", Align::right},
                    {"new tokens <=", Align::right},
                    {"longest", Align::right},
+                   {"mean k", Align::right},
                    {"truncated", Align::right},
                    {"too long", Align::right},
                    {"FLOPs <=", Align::right},
                    {"time <=", Align::right},
                    {"disk", Align::right}});
   for (const auto& e : estimates)
-    table.add({e.name, std::to_string(e.attempts), si(double(e.prompt_tokens)),
-               si(double(e.executed_tokens)), si(double(e.new_tokens_at_most)),
-               std::to_string(e.longest), std::to_string(e.truncated), std::to_string(e.too_long),
-               si(e.executed_flops), duration(e.executed_flops / speed),
-               si(e.text_bytes + kRowBytes * double(e.attempts)) + "B"});
+    table.add(
+        {e.name, std::to_string(e.attempts), si(double(e.prompt_tokens)),
+         si(double(e.executed_tokens)), si(double(e.new_tokens_at_most)), std::to_string(e.longest),
+         fmt::format("{:.2f}", double(e.budgets) / double(e.attempts)), std::to_string(e.truncated),
+         std::to_string(e.too_long), si(e.executed_flops), duration(e.executed_flops / speed),
+         si(e.text_bytes + kRowBytes * double(e.attempts)) + "B"});
   fmt::print("{}", o.format == Format::markdown ? table.markdown() : table.terminal());
   fmt::print(
       "\nUpper bounds: as if every answer had its full length. Time is estimated from a prefill\n"

@@ -2,10 +2,11 @@
 #pragma once
 
 #include "harness/commands.h"
+#include "harness/policies.h"
 #include "harness/run_plan.h"
 
 namespace harness {
 
-void print_dry_run(const RunOptions&, const RunPlan&, LoadedModel&);
+void print_dry_run(const RunOptions&, const RunPlan&, LoadedModel&, const Policies&);
 
 }  // namespace harness

@@ -6,16 +6,16 @@
 #include <string>
 
 #include "datasets/sha256.h"
+#include "harness/budget_groups.h"
 #include "harness/clock.h"
+#include "harness/question.h"
 #include "tasks/stops.h"
 
 namespace harness {
 namespace {
 
-// A shorter prefix saves less than the fork's copy of its last cache block costs.
-constexpr size_t kMinSharedTokens = 32;
-
-std::string prefix_key(std::span<const engine::TokenId> tokens, const engine::ExpertBudget& budget) {
+std::string prefix_key(std::span<const engine::TokenId> tokens,
+                       const engine::ExpertBudget& budget) {
   std::string bytes = budget.key() + ":";
   bytes.append(reinterpret_cast<const char*>(tokens.data()), tokens.size_bytes());
   return datasets::sha256_hex(bytes);
@@ -56,26 +56,8 @@ void fill_answer(const tasks::Query& q, const engine::Tokenizer& tokenizer,
 }  // namespace
 
 EngineSubject::EngineSubject(engine::Engine& engine, const engine::Tokenizer& tokenizer,
-                             engine::ExpertBudget budget, bool reuse_prefix)
-    : engine_(engine), tokenizer_(tokenizer), budget_(budget), reuse_prefix_(reuse_prefix) {}
-
-size_t EngineSubject::shared_prefix(std::span<const PromptTokens> prompts) {
-  const PromptTokens* first = nullptr;
-  size_t n = 0, users = 0;
-  for (const auto& p : prompts) {
-    if (p.too_long || p.prompt.empty()) continue;
-    ++users;
-    if (first == nullptr) {
-      first = &p;
-      n = p.prompt.size();
-    }
-    const size_t limit = std::min(n, p.prompt.size() - 1);
-    size_t same = 0;
-    while (same < limit && p.prompt[same] == first->prompt[same]) ++same;
-    n = same;
-  }
-  return users >= 2 && n >= kMinSharedTokens ? n : 0;
-}
+                             bool reuse_prefix)
+    : engine_(engine), tokenizer_(tokenizer), reuse_prefix_(reuse_prefix) {}
 
 void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
                            const ObservationSink& sink, const PrefixSink& prefix_sink,
@@ -83,25 +65,58 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
   if (std::none_of(asks.begin(), asks.end(), [](const Ask& a) { return a.pending; })) return;
   const int64_t group_start_ns = steady_ns();
   std::vector<PromptTokens> prompts;
-  prompts.reserve(asks.size());
-  for (const Ask& a : asks) prompts.push_back(tokenise(tokenizer_, *a.query, engine_.max_tokens()));
+  std::vector<Question> questions;
+  for (const Ask& a : asks) {
+    prompts.push_back(tokenise(tokenizer_, *a.query, engine_.max_tokens()));
+    questions.emplace_back(a.key, *a.query, tokenizer_);
+  }
 
-  std::shared_ptr<const engine::Prefix> prefix;
-  const size_t n_shared = reuse_prefix_ ? shared_prefix(prompts) : 0;
-  if (n_shared > 0) {
-    PrefixRecord record;
-    const auto& source = *std::find_if(prompts.begin(), prompts.end(), [](const auto& p) {
-      return !p.too_long && !p.prompt.empty();
-    });
-    const std::span<const engine::TokenId> tokens(source.prompt.data(), n_shared);
+  struct Decided {
+    engine::Decision decision;
+    int64_t wall_ns = 0, at_ns = 0;
+  };
+  std::vector<Decided> decided(asks.size());
+  const auto decide = [&](size_t i) {
+    Decided& d = decided[i];
     const int64_t t0 = steady_ns();
-    prefix = engine_.make_prefix(tokens, budget_, &record.ledger);
-    record.wall_ns = steady_ns() - t0;
-    record.key = prefix_key(tokens, budget_);
-    record.tokens = static_cast<int64_t>(n_shared);
-    record.users = std::count_if(prompts.begin(), prompts.end(),
-                                 [](const auto& p) { return !p.too_long && !p.prompt.empty(); });
-    prefix_sink(record);
+    if (asks[i].policy != nullptr) {
+      d.decision = asks[i].policy->decide(
+          questions[i].features(static_cast<int64_t>(prompts[i].prompt.size())));
+    } else {
+      d.decision.budget = engine_.trained_budget();
+    }
+    d.at_ns = steady_ns();
+    d.wall_ns = d.at_ns - t0;
+  };
+  std::vector<engine::ExpertBudget> budgets;
+  for (size_t i = 0; i < asks.size(); ++i) {
+    decide(i);
+    budgets.push_back(decided[i].decision.budget);
+  }
+
+  struct Shared {
+    std::shared_ptr<const engine::Prefix> prefix;
+    std::string key;
+  };
+  std::vector<Shared> shared(asks.size());
+  if (reuse_prefix_) {
+    for (const BudgetGroup& g : budget_groups(prompts, budgets)) {
+      const bool pending = std::any_of(g.members.begin(), g.members.end(),
+                                       [&](size_t i) { return asks[i].pending; });
+      if (g.n_shared == 0 || !pending || stop) continue;
+      const auto tokens =
+          std::span<const engine::TokenId>(prompts[g.members[0]].prompt).first(g.n_shared);
+      PrefixRecord record;
+      const int64_t t0 = steady_ns();
+      const auto prefix = engine_.make_prefix(tokens, g.budget, &record.ledger);
+      record.wall_ns = steady_ns() - t0;
+      record.key = prefix_key(tokens, g.budget);
+      record.budget = g.budget.key();
+      record.tokens = static_cast<int64_t>(g.n_shared);
+      record.users = static_cast<int64_t>(g.members.size());
+      for (const size_t i : g.members) shared[i] = {prefix, record.key};
+      prefix_sink(record);
+    }
   }
 
   std::vector<int64_t> scheduled(asks.size(), group_start_ns);
@@ -112,7 +127,8 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
     o.dropped_demonstrations = prompts[i].dropped_demonstrations;
     o.dropped_tokens = prompts[i].dropped_tokens;
     o.scheduled_ns = scheduled[i];
-    o.budget = budget_;
+    o.predict_ns = decided[i].wall_ns;
+    o.decision = decided[i].decision;
     return o;
   };
 
@@ -121,7 +137,10 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
     for (; next < asks.size(); ++next) {
       const size_t i = next;
       if (!asks[i].pending) continue;
-      if (scenario == Scenario::single) scheduled[i] = steady_ns();
+      if (scenario == Scenario::single) {
+        scheduled[i] = steady_ns();
+        decide(i);  // the same decision again, inside the query's own time
+      }
       if (prompts[i].too_long || prompts[i].prompt.empty()) {
         Observation o = base_observation(i);
         o.answer.status = tasks::Answer::Status::too_long;
@@ -134,8 +153,9 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
       engine::Request r;
       r.id = i;
       r.tokens = prompts[i].prompt;
-      r.prefix = prefix;
-      r.budget = budget_;
+      r.prefix = shared[i].prefix;
+      r.budget = decided[i].decision.budget;
+      r.policy_cost = decided[i].decision.own_cost;
       r.continuations = prompts[i].options;
       if (q.kind == tasks::Query::Kind::generate) {
         r.max_new_tokens = q.max_new_tokens;
@@ -159,9 +179,14 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
     o.detail = c.detail;
     o.finish = c.finish;
     o.prefix_tokens = c.prefix_tokens;
+    if (c.prefix_tokens > 0) o.prefix_key = shared[i].key;
     o.output_tokens = static_cast<int64_t>(c.tokens.size());
     o.timing = c.timing;
-    o.budget = c.budget;
+    o.timing.predicted_ns = decided[i].at_ns;
+    o.trace = std::move(c.trace);
+    o.batch_experts = c.mean_batch_experts;
+    o.batch_k_max = c.batch_k_max;
+    o.weight_bytes = c.weight_bytes;
     o.ledger = c.ledger;
     sink(i, std::move(o));
   };

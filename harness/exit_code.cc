@@ -1,7 +1,9 @@
 #include "harness/exit_code.h"
 
 #include "datasets/data_error.h"
+#include "engine/convert/options.h"
 #include "engine/model_file_error.h"
+#include "engine/policy/policy_error.h"
 #include "results/store_error.h"
 #include "tasks/sandbox.h"
 #include "tasks/task.h"
@@ -17,10 +19,16 @@ bool is_a(const std::exception& e) {
 }  // namespace
 
 int exit_code_of(const std::exception& e) {
-  if (is_a<UsageError>(e) || is_a<tasks::TaskError>(e)) return kUsage;
+  if (is_a<UsageError>(e) || is_a<tasks::TaskError>(e) || is_a<engine::PolicyError>(e) ||
+      is_a<engine::convert::OptionError>(e)) {
+    return kUsage;
+  }
   if (is_a<engine::ModelFileError>(e) || is_a<datasets::DataError>(e)) return kBadInput;
   if (is_a<tasks::SandboxUnavailable>(e)) return kNoSandbox;
-  if (is_a<results::FingerprintMismatch>(e)) return kMismatch;
+  if (is_a<results::FingerprintMismatch>(e) || is_a<engine::PolicyMismatch>(e) ||
+      is_a<engine::convert::OtherConversion>(e)) {
+    return kMismatch;
+  }
   if (is_a<results::StoreError>(e)) return kDatabase;
   return kIncomplete;
 }

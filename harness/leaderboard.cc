@@ -66,6 +66,7 @@ json row_json(const BoardRow& r) {
          {"stderr_pooled", number(r.stderr_pooled)},
          {"stderr_clustered", number(r.stderr_clustered)},
          {"macro", number(r.macro)},
+         {"mean_k", number(r.mean_k)},
          {"useful_flops_per_query", number(r.flops_per_query)},
          {"useful_flops_per_correct", number(r.flops_per_correct)},
          {"p50", percentile_json(r.p50_ms)},
@@ -130,12 +131,16 @@ BoardRow make_row(const BoardInput& in) {
   std::map<std::string, tasks::ProblemSamples> problems;
   std::map<std::string, std::string> cluster_of;
   std::vector<double> latencies_ms;
-  double flops_sum = 0;
-  int64_t flops_n = 0, right = 0;
+  double flops_sum = 0, k_sum = 0;
+  int64_t flops_n = 0, right = 0, k_n = 0;
   for (const auto& a : in.attempts) {
     if (a.useful_flops) {
       flops_sum += static_cast<double>(*a.useful_flops);
       ++flops_n;
+    }
+    if (a.k_mean) {
+      k_sum += *a.k_mean;
+      ++k_n;
     }
     if (a.latency_us && in.scenario == "single")
       latencies_ms.push_back(static_cast<double>(*a.latency_us) * 1e-3);
@@ -188,6 +193,7 @@ BoardRow make_row(const BoardInput& in) {
   } else {
     r.stderr_pooled = tasks::standard_error(values);
   }
+  if (k_n > 0) r.mean_k = k_sum / static_cast<double>(k_n);
   if (flops_n > 0) r.flops_per_query = flops_sum / static_cast<double>(flops_n);
   if (flops_n > 0 && right > 0) r.flops_per_correct = flops_sum / static_cast<double>(right);
   if (!latencies_ms.empty()) {
@@ -203,37 +209,47 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
     for (const auto& r : rows) j.push_back(row_json(r));
     return json{{"bootstrap_seed", kBootstrapSeed}, {"rows", j}}.dump(2) + "\n";
   }
-  TextTable table({{"task"},
-                   {"model"},
-                   {"policy"},
-                   {"shots", Align::right},
-                   {"n", Align::right},
-                   {"metric"},
-                   {"score", Align::right},
-                   {"95% interval"},
-                   {"macro", Align::right},
-                   {"chance", Align::right},
-                   {"FLOPs/query", Align::right},
-                   {"p50 ms", Align::right},
-                   {"p99 ms", Align::right},
-                   {"failed", Align::right},
-                   {"data"},
-                   {"status"}});
+  std::vector<TextTable::Column> columns = {{"task"},
+                                            {"model"},
+                                            {"policy"},
+                                            {"shots", Align::right},
+                                            {"n", Align::right},
+                                            {"metric"},
+                                            {"score", Align::right},
+                                            {"95% interval"},
+                                            {"macro", Align::right},
+                                            {"chance", Align::right},
+                                            {"mean k", Align::right},
+                                            {"FLOPs/query", Align::right},
+                                            {"p50 ms", Align::right},
+                                            {"p99 ms", Align::right},
+                                            {"failed", Align::right},
+                                            {"data"},
+                                            {"status"}};
+  // The mean of a dense model's experts says nothing.
+  constexpr std::ptrdiff_t kMeanK = 10;
+  const bool dense = std::all_of(rows.begin(), rows.end(),
+                                 [](const BoardRow& r) { return r.input->n_experts <= 1; });
+  if (dense) columns.erase(columns.begin() + kMeanK);
+  TextTable table(columns);
+  const auto add = [&](std::vector<std::string> cells) {
+    if (dense) cells.erase(cells.begin() + kMeanK);
+    table.add(std::move(cells));
+  };
   for (const auto& r : rows) {
     const auto& in = *r.input;
-    table.add({in.task, in.model, in.policy, std::to_string(in.n_shot), std::to_string(r.n),
-               in.metric, score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
-               in.chance ? fmt::format("{:.2f}", *in.chance) : "n/a", flops(r.flops_per_query),
-               latency_text(r, r.p50_ms), latency_text(r, r.p99_ms), std::to_string(in.failed),
-               in.data,
-               in.done < in.planned ? fmt::format("{} {}/{}", in.status, in.done, in.planned)
-                                    : in.status});
+    add({in.task, in.model, in.policy, std::to_string(in.n_shot), std::to_string(r.n), in.metric,
+         score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
+         in.chance ? fmt::format("{:.2f}", *in.chance) : "n/a",
+         r.mean_k ? fmt::format("{:.2f}", *r.mean_k) : "n/a", flops(r.flops_per_query),
+         latency_text(r, r.p50_ms), latency_text(r, r.p99_ms), std::to_string(in.failed), in.data,
+         in.done < in.planned ? fmt::format("{} {}/{}", in.status, in.done, in.planned)
+                              : in.status});
     for (const auto& [k, value] : r.pass_at_k)
-      table.add({"", "", "", "", std::to_string(r.n), fmt::format("pass@{}", k),
-                 percent(value.first),
-                 fmt::format("[{:.1f}, {:.1f}]", 100 * value.second.interval.lower,
-                             100 * value.second.interval.upper),
-                 "", "", "", "", "", "", "", ""});
+      add({"", "", "", "", std::to_string(r.n), fmt::format("pass@{}", k), percent(value.first),
+           fmt::format("[{:.1f}, {:.1f}]", 100 * value.second.interval.lower,
+                       100 * value.second.interval.upper),
+           "", "", "", "", "", "", "", "", ""});
   }
   std::string out = format == Format::markdown ? table.markdown() : table.terminal();
   if (subjects)

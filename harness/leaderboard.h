@@ -1,5 +1,5 @@
-// Owns the leaderboard: from stored attempts to one line per run and task, every figure with its n
-// and its interval, or n/a.
+// Owns the leaderboard: from stored attempts to one line per run, policy and task, every figure
+// with its n and its interval, or n/a.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,15 @@
 
 namespace harness {
 
-// What the store knows about one task of one run.
+// What the store knows about one task of one run under one policy, its queries as they are (of a
+// sweep: without rotated options and other wordings).
 struct BoardInput {
+  bool of_sweep = false;  // one k of a sweep, not a policy's run
   std::string run_uuid, run_name, started_at, status;
   std::string model, policy, task, suite, metric, scenario, data;
   std::string identity;  // of model, data and seed: what the name may leave out
   int64_t n_shot = 0;
+  int64_t n_experts = 1;
   std::optional<double> chance;
   int64_t planned = 0;  // attempts
   int64_t done = 0;
@@ -29,6 +32,7 @@ struct BoardInput {
     std::optional<bool> correct;  // empty = not graded: neither right nor wrong
     std::optional<int64_t> latency_us;
     std::optional<int64_t> useful_flops;
+    std::optional<double> k_mean;
   };
   std::vector<Attempt> attempts;
 };
@@ -44,6 +48,7 @@ struct BoardRow {
   std::optional<double> macro;              // mean of subjects; where there are several
   std::map<int, std::pair<double, tasks::Bootstrap>> pass_at_k;  // k > 1, when n allows
   std::optional<double> flops_per_query, flops_per_correct;
+  std::optional<double> mean_k;  // experts per token and layer, mean over attempts
   std::optional<tasks::Percentile> p50_ms, p99_ms;  // `single` scenario only
   std::vector<tasks::Group> subjects;               // scores by subject
 };

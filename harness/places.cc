@@ -6,6 +6,7 @@
 
 #include "harness/asset.h"
 #include "harness/exit_code.h"
+#include "harness/ladder.h"
 
 namespace fs = std::filesystem;
 
@@ -47,7 +48,8 @@ std::vector<fs::path> data_folders(const std::string& option) {
 fs::path resolve_model(const std::string& name) {
   std::error_code ec;
   if (fs::exists(name, ec)) return name;
-  std::string known;
+  if (name == kLadderModel) return ladder_model_folder(cache_folder());
+  std::string known = kLadderModel;
   for (const Asset& a : assets()) {
     if (a.kind != Asset::Kind::model) continue;
     if (a.name == name) {
@@ -56,7 +58,7 @@ fs::path resolve_model(const std::string& name) {
       throw UsageError(fmt::format("model '{}' is not in {}; fetch it with: moeval pull {}", name,
                                    cache_folder().string(), name));
     }
-    known += (known.empty() ? "" : ", ") + a.name;
+    known += ", " + a.name;
   }
   throw UsageError(fmt::format("--model {}: no such file or folder, nor a catalog name (known: {})",
                                name, known));

@@ -15,8 +15,9 @@ std::filesystem::path cache_folder();
 // (':' separates several), then the data folder of the cache.
 std::vector<std::filesystem::path> data_folders(const std::string& option);
 
-// A path that exists, or the cached file of a catalog name. Throws UsageError: what is known, and
-// the pull command when the name is known but not fetched yet.
+// A path that exists, or the cached file of a catalog name; the ladder model is made on the spot.
+// Throws UsageError: what is known, and the pull command when the name is known but not fetched
+// yet.
 std::filesystem::path resolve_model(const std::string& name_or_path);
 
 // The catalog name, or the file or folder name: for tables.

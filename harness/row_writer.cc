@@ -1,5 +1,6 @@
 #include "harness/row_writer.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace harness {
@@ -32,7 +33,9 @@ const char* status_word(const Observation& o, const tasks::Score& s) {
     case tasks::Answer::Status::ok:
       break;
   }
-  return s.state == tasks::Score::State::unscored ? "infra" : "ok";
+  // What was not to be run (no generation) is ungraded, and done.
+  const bool infra = s.state == tasks::Score::State::unscored && s.verdict == tasks::Verdict::infra;
+  return infra ? "infra" : "ok";
 }
 
 std::optional<std::string> finish_word(engine::FinishReason f) {
@@ -47,6 +50,46 @@ std::optional<std::string> finish_word(engine::FinishReason f) {
       return "length";
   }
   return std::nullopt;
+}
+
+void put_decision(const Observation& o, results::AttemptRow* a) {
+  const auto& d = o.decision;
+  a->budget = d.budget.key();
+  a->k_requested = d.budget.k;
+  a->complexity = d.complexity;
+  if (d.k_uncapped) {
+    a->k_uncapped = *d.k_uncapped;
+    a->capped = d.capped ? 1 : 0;
+  }
+  if (!d.p_correct_by_k.empty()) a->p_k_json = nlohmann::json(d.p_correct_by_k).dump();
+  if (d.own_cost.flops > 0) a->predict_us = o.predict_ns / 1000;
+}
+
+// Experts that ran. A dense model's layers all ran their one expert: no rows for that.
+void put_trace(const AttemptContext& c, const Observation& o, results::AttemptBundle* b) {
+  if (o.trace.empty()) return;
+  auto& a = b->attempt;
+  a.k_mean = o.trace.k_mean();
+  a.k_min = o.trace.k_min();
+  a.k_max = o.trace.k_max();
+  a.batch_experts = o.batch_experts;
+  a.batch_k_max = o.batch_k_max;
+  if (o.trace.n_experts() <= 1) return;
+  for (const auto& l : o.trace.layers()) {
+    results::LayerRow row;
+    row.layer = static_cast<int64_t>(b->layers.size());
+    row.tokens = l.tokens;
+    row.k_sum = l.k_sum;
+    row.k_max = l.k_max;
+    row.k_min = l.k_min;
+    if (c.router_margins && l.margins > 0) {
+      row.margin_mean = l.margin_sum / static_cast<double>(l.margins);
+      row.margin_min = l.margin_min;
+    }
+    b->layers.push_back(row);
+  }
+  b->experts = results::ExpertCounts{static_cast<int64_t>(o.trace.layers().size()),
+                                     o.trace.n_experts(), o.trace.tokens()};
 }
 
 }  // namespace
@@ -68,8 +111,10 @@ results::VerdictRow make_verdict(const tasks::Task& task, const tasks::Score& s)
   return v;
 }
 
-results::PrefixRow make_prefix_row(const PrefixRecord& p) {
+results::PrefixRow make_prefix_row(const PrefixRecord& p, int32_t policy) {
   results::PrefixRow row;
+  row.policy = policy;
+  row.budget = p.budget;
   row.prefix_sha256 = p.key;
   row.n_tokens = p.tokens;
   row.executed = flops(p.ledger, false);
@@ -82,6 +127,7 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
                                    const tasks::Score& score, int64_t score_us) {
   results::AttemptBundle b;
   b.query.store_text = c.store_text;
+  if (c.label_preserved) b.query.label_preserved = *c.label_preserved ? 1 : 0;
   if (q.is_chat) {
     b.query.prompt_text = o.rendered_prompt;
   } else {
@@ -101,20 +147,20 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   a.dropped_tokens = o.dropped_tokens;
   a.dropped_demonstrations = o.dropped_demonstrations;
   const bool answered = o.answer.status == tasks::Answer::Status::ok;
+  const bool generated = q.kind == tasks::Query::Kind::generate && q.max_new_tokens > 0;
+  if (o.answer.status != tasks::Answer::Status::too_long) put_decision(o, &a);
   if (answered) {
-    a.k_requested = o.budget.k;
-    a.k_mean = o.budget.k;
-    a.k_min = o.budget.k;
-    a.k_max = o.budget.k;
+    put_trace(c, o, &b);
     a.prefix_tokens = o.prefix_tokens;
-    if (o.prefix_tokens > 0 && !c.prefix_key.empty()) a.prefix_sha256 = c.prefix_key;
+    if (!o.prefix_key.empty()) a.prefix_sha256 = o.prefix_key;
     a.output_tokens = o.output_tokens;
     a.useful = flops(o.ledger, true);
     a.executed = flops(o.ledger, false);
     a.batch_size = o.timing.mean_batch_rows;
+    a.weights_bytes = static_cast<int64_t>(o.weight_bytes);
     a.queue_us = span_us(o.scheduled_ns, o.timing.admitted_ns);
     a.prefill_us = o.timing.prefill_ns / 1000;
-    if (q.kind == tasks::Query::Kind::generate) {
+    if (generated) {
       a.decode_us = o.timing.decode_ns / 1000;
       if (o.output_tokens > 1) a.itl_max_us = o.timing.longest_gap_ns / 1000;
     }
@@ -125,7 +171,7 @@ results::AttemptBundle make_bundle(const AttemptContext& c, const tasks::Query& 
   if (o.scheduled_ns != 0) a.scheduled_ns = o.scheduled_ns - c.session_start_ns;
   a.reference_logprob_nats = o.answer.reference_logprob;
   if (o.answer.reference_logprob) a.reference_tokens = o.answer.reference_tokens;
-  if (q.kind == tasks::Query::Kind::generate && answered) b.output_text = o.answer.text;
+  if (generated && answered) b.output_text = o.answer.text;
   for (size_t i = 0; i < o.answer.options.size(); ++i)
     b.options.push_back(
         {o.answer.options[i].logprob, o.answer.options[i].n_tokens, q.options.at(i)});

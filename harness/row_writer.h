@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "harness/observation.h"
@@ -18,13 +19,15 @@ struct AttemptContext {
   uint64_t seed = 0;
   int64_t session_start_ns = 0;  // steady clock
   bool store_text = true;
-  std::string prefix_key;  // of the group's shared prefix; empty = none
+  bool router_margins = false;
+  std::optional<bool> label_preserved;  // of shifted queries
 };
 
 results::AttemptBundle make_bundle(const AttemptContext&, const tasks::Query&, const Observation&,
                                    const tasks::Task&, const tasks::Score&, int64_t score_us);
 
-results::PrefixRow make_prefix_row(const PrefixRecord&);
+// policy: index into the plan's policies.
+results::PrefixRow make_prefix_row(const PrefixRecord&, int32_t policy);
 
 results::VerdictRow make_verdict(const tasks::Task&, const tasks::Score&);
 

@@ -7,16 +7,16 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/catalog.h"
+#include "datasets/ladder_suite.h"
 #include "datasets/sha256.h"
 #include "engine/checkpoint.h"
 #include "engine/model_file_error.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
+#include "tasks/option_order.h"
 
 namespace harness {
 namespace {
-
-constexpr const char* kDeterminism = "bitwise per instruction set";
 
 std::string hash_files(const std::vector<std::filesystem::path>& files) {
   if (files.size() == 1) return datasets::sha256_file(files[0]);
@@ -38,46 +38,11 @@ std::string main_dtype(const engine::Checkpoint& checkpoint) {
   return most == elements.end() ? "none" : std::string(kernels::dtype_name(most->first));
 }
 
-// The model's architecture as JSON, for the model row.
-std::string config_json(const engine::ModelConfig& c) {
-  return nlohmann::json{
-      {"family", c.family},         {"n_layers", c.n_layers},       {"d_model", c.d_model},
-      {"n_heads", c.n_heads},       {"n_kv_heads", c.n_kv_heads},   {"d_head", c.d_head},
-      {"d_expert", c.moe.d_expert}, {"n_experts", c.moe.n_experts}, {"trained_k", c.moe.trained_k},
-      {"vocab", c.vocab},           {"max_tokens", c.max_tokens},   {"norm_eps", c.norm_eps},
-      {"rope_theta", c.rope.theta}, {"qkv_bias", c.qkv_bias},       {"qk_norm", static_cast<int>(c.qk_norm)},
-      {"tied_head", c.tied_head}}
-      .dump();
-}
-
-nlohmann::json spec_json(const RunSpec& s) {
-  nlohmann::json j{{"name", s.name()},
-                   {"model", s.model},
-                   {"tasks", s.tasks},
-                   {"policy", s.policy},
-                   {"limit", s.limit},
-                   {"sample", s.sample},
-                   {"seed", s.seed},
-                   {"num_samples", s.num_samples},
-                   {"scenario", scenario_name(s.scenario)},
-                   {"threads", s.threads},
-                   {"streams", s.streams},
-                   {"batch_rows", s.batch_rows},
-                   {"reuse_prefix", s.reuse_prefix}};
-  if (s.num_fewshot) j["num_fewshot"] = *s.num_fewshot;
-  if (s.temperature) j["temperature"] = *s.temperature;
-  if (s.top_p) j["top_p"] = *s.top_p;
-  if (s.max_new_tokens) j["max_new_tokens"] = s.max_new_tokens;
-  return j;
-}
-
-std::string gold_of(const datasets::Sample& s) {
-  return s.answer >= 0 ? std::string(1, static_cast<char>('A' + s.answer)) : s.entry_point;
-}
-
 std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const std::string& name) {
   datasets::LoadOptions options;
   options.allow_unverified = spec.allow_unverified;
+  if (datasets::is_ladder_name(name))  // there is no other than the built-in one
+    return std::make_shared<datasets::Dataset>(datasets::make_ladder(name));
   if (spec.data == "embedded") {
     if (name != "mmlu" && name != "humaneval")
       throw UsageError(fmt::format("--data embedded: there is no built-in suite for {}", name));
@@ -95,7 +60,77 @@ std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const st
   return data;
 }
 
+// The ways in which a sweep asks a sample; once and as it is in any other run.
+std::vector<Variant> variants(const RunSpec& spec, const tasks::Task& task,
+                              const datasets::Sample& sample) {
+  std::vector<Variant> out{Variant{}};
+  if (spec.kind != RunKind::sweep || task.runs_code()) return out;
+  if (!task.has_lettered_options()) {
+    for (int w = 1; w < task.n_wordings(); ++w) out.push_back({Variant::Family::wording, w});
+  } else if (tasks::order_is_free(sample)) {
+    for (int by = 1; by < static_cast<int>(sample.choices.size()); ++by)
+      out.push_back({Variant::Family::option_order, by});
+  }
+  return out;
+}
+
+// Attempts that may share a prefix are one group: of one subset (demonstrations differ between
+// them; without any, of the whole task), one policy and one wording. A subset's policies follow
+// each other, so that what an interrupted sweep has is whole questions.
+void plan_suite(const RunSpec& spec, size_t si, RunPlan* plan) {
+  const auto& suite = plan->suites[si];
+  const auto& samples = suite.data->samples;
+  const bool by_subset = suite.task->num_fewshot() > 0;
+  for (size_t begin = 0, end = 0; begin < suite.chosen.size(); begin = end) {
+    const auto& subset = samples[suite.chosen[begin]].subset;
+    while (end < suite.chosen.size() && (!by_subset || samples[suite.chosen[end]].subset == subset))
+      ++end;
+    for (size_t p = 0; p < plan->policies.size(); ++p) {
+      for (int wording = 0; wording < suite.task->n_wordings(); ++wording) {
+        Group group{si, p, suite.task->name(), {}};
+        if (by_subset) group.label += " " + subset;
+        if (plan->policies.size() > 1) group.label += " " + plan->policies[p];
+        for (size_t i = begin; i < end; ++i) {
+          for (const Variant& v : variants(spec, *suite.task, samples[suite.chosen[i]])) {
+            const bool reworded = v.family == Variant::Family::wording;
+            if ((reworded ? v.severity : 0) != wording) continue;
+            for (int r = 0; r < suite.repeats; ++r) {
+              group.ordinals.push_back(static_cast<int64_t>(plan->attempts.size()));
+              plan->attempts.push_back({si, i, r, p, v});
+            }
+          }
+        }
+        if (!group.ordinals.empty()) plan->groups.push_back(std::move(group));
+      }
+    }
+  }
+}
+
 }  // namespace
+
+const char* family_name(Variant::Family f) {
+  switch (f) {
+    case Variant::Family::clean:
+      return "clean";
+    case Variant::Family::option_order:
+      return "option_order";
+    case Variant::Family::wording:
+      return "wording";
+  }
+  return "clean";
+}
+
+std::vector<int32_t> clipped_grid(const std::vector<int32_t>& grid, int32_t max_k) {
+  std::vector<int32_t> out;
+  for (const int32_t k : grid)
+    if (const int32_t c = std::min(k, max_k); out.empty() || out.back() != c) out.push_back(c);
+  return out;
+}
+
+datasets::Sample asked_sample(const RunPlan& plan, const PlannedAttempt& a) {
+  if (a.variant.family != Variant::Family::option_order) return plan.sample(a);
+  return tasks::with_options_rotated(plan.sample(a), a.variant.severity);
+}
 
 bool RunPlan::runs_code() const {
   return std::any_of(suites.begin(), suites.end(),
@@ -122,6 +157,8 @@ LoadedModel load_model(const RunSpec& spec) {
   engine::EngineOptions options;
   options.threads = spec.threads;
   options.max_batch_rows = spec.batch_rows;
+  options.gate_norm = spec.gate_norm;
+  options.ranks = spec.ranks;
   options.max_streams = spec.scenario == Scenario::single ? 1 : spec.streams;
   m.engine = engine::Engine::load(*checkpoint, options);
   return m;
@@ -129,6 +166,9 @@ LoadedModel load_model(const RunSpec& spec) {
 
 RunPlan make_plan(const RunSpec& spec) {
   RunPlan plan;
+  if (spec.kind == RunKind::policy) plan.policies = {spec.policy};
+  for (const int32_t k : spec.grid)
+    if (spec.kind == RunKind::sweep) plan.policies.push_back(fmt::format("fixed:{}", k));
   std::map<std::string, std::shared_ptr<const datasets::Dataset>> loaded;
   for (const auto& name : spec.tasks) {
     PlannedSuite suite;
@@ -140,7 +180,7 @@ RunPlan make_plan(const RunSpec& spec) {
       data = load_data(spec, suite.task->dataset());
     }
     suite.data = data;
-    suite.repeats = suite.task->runs_code() ? spec.num_samples : 1;
+    suite.repeats = suite.task->runs_code() && spec.generate ? spec.num_samples : 1;
     std::vector<std::string> ids, subsets;
     for (const auto& s : data->samples) {
       ids.push_back(s.id);
@@ -149,166 +189,23 @@ RunPlan make_plan(const RunSpec& spec) {
     suite.chosen = select_samples(ids, subsets, spec.limit, spec.sample, spec.seed);
     plan.suites.push_back(std::move(suite));
   }
-  for (size_t si = 0; si < plan.suites.size(); ++si) {
-    const auto& suite = plan.suites[si];
-    // Demonstrations differ by subset; without any there is nothing to share between subsets'
-    // items.
-    const bool by_subset = suite.task->num_fewshot() > 0;
-    const std::string* subset = nullptr;
-    for (size_t i = 0; i < suite.chosen.size(); ++i) {
-      const auto& sample = suite.data->samples[suite.chosen[i]];
-      if (subset == nullptr || (by_subset && *subset != sample.subset)) {
-        plan.groups.push_back(
-            {si, suite.task->name() + (by_subset ? " " + sample.subset : ""), {}});
-        subset = &sample.subset;
-      }
-      for (int r = 0; r < suite.repeats; ++r) {
-        plan.groups.back().ordinals.push_back(static_cast<int64_t>(plan.attempts.size()));
-        plan.attempts.push_back({si, i, r});
-      }
-    }
-  }
+  for (size_t si = 0; si < plan.suites.size(); ++si) plan_suite(spec, si, &plan);
   if (plan.attempts.empty()) throw UsageError("nothing to run: no sample was chosen");
   return plan;
 }
 
 tasks::Query query_of(const RunPlan& plan, const RunSpec& spec, const PlannedAttempt& a) {
   const auto& suite = plan.suites[a.suite];
-  auto q = suite.task->query(plan.sample(a), *suite.data);
+  const bool reworded = a.variant.family == Variant::Family::wording;
+  auto q = suite.task->query(asked_sample(plan, a), *suite.data, reworded ? a.variant.severity : 0);
   if (q.kind == tasks::Query::Kind::generate) {
     if (spec.temperature) q.temperature = *spec.temperature;
     if (spec.top_p) q.top_p = *spec.top_p;
     if (spec.max_new_tokens > 0) q.max_new_tokens = spec.max_new_tokens;
     if (a.repeat > 0) q.reference.clear();  // its NLL is known from the first repeat
+    if (!spec.generate) q.max_new_tokens = 0;
   }
   return q;
-}
-
-results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const LoadedModel& model,
-                            const Environment& env, const tasks::SandboxInfo* sandbox) {
-  results::RunPlan out;
-  auto& run = out.run;
-  run.fingerprint = {
-      {"tool", env.tool_version},
-      {"commit", env.git_sha + (env.git_dirty ? "+changes" : "")},
-      {"binary", env.binary_sha256},
-      {"instruction_set", env.instruction_set},
-      {"model.weights", model.weights_sha256},
-      {"model.tokenizer", model.tokenizer->description()},
-      {"policy", spec.policy},
-      {"seed", std::to_string(spec.seed)},
-      {"limit", std::to_string(spec.limit)},
-      {"sample", std::to_string(spec.sample)},
-      {"num_samples", std::to_string(spec.num_samples)},
-      {"temperature", spec.temperature ? fmt::format("{}", *spec.temperature) : "task"},
-      {"top_p", spec.top_p ? fmt::format("{}", *spec.top_p) : "task"},
-      {"max_new_tokens", std::to_string(spec.max_new_tokens)},
-      {"scenario", scenario_name(spec.scenario)},
-      {"prefix_reuse", spec.reuse_prefix ? "on" : "off"},
-  };
-  if (sandbox != nullptr) {
-    run.fingerprint["sandbox.policy"] = sandbox->policy_sha256;
-    run.fingerprint["sandbox.tier"] = std::to_string(sandbox->tier);
-    run.fingerprint["sandbox.interpreter"] = sandbox->interpreter_sha256;
-  }
-  for (const auto& s : plan.suites) {
-    run.fingerprint["task." + s.task->name()] = datasets::sha256_hex(s.task->config_json());
-    run.fingerprint["data." + s.data->name] = s.data->sha256;
-  }
-  auto config = spec_json(spec);
-  if (sandbox != nullptr)
-    config["sandbox"] = {{"tier", sandbox->tier},
-                         {"interpreter", sandbox->interpreter},
-                         {"interpreter_version", sandbox->interpreter_version},
-                         {"landlock_abi", sandbox->landlock_abi},
-                         {"policy_sha256", sandbox->policy_sha256}};
-  run.config_json = config.dump();
-  run.argv = fmt::format("{}", fmt::join(spec.argv, " "));
-  run.tool_version = env.tool_version;
-  if (!env.git_sha.empty()) {
-    run.git_sha = env.git_sha;
-    run.git_dirty = env.git_dirty ? 1 : 0;
-  }
-  run.binary_sha256 = env.binary_sha256;
-  run.seed = static_cast<int64_t>(spec.seed);
-  run.determinism = kDeterminism;
-  run.scenario = scenario_name(spec.scenario);
-  run.concurrency = spec.scenario == Scenario::single ? 1 : spec.streams;
-  run.note = spec.name();
-  run.run_uuid = spec.resume;
-  out.mode = spec.new_run           ? results::StartMode::new_run
-             : !spec.resume.empty() ? results::StartMode::resume
-                                    : results::StartMode::automatic;
-
-  auto& e = out.environment;
-  e.fingerprint = env.fingerprint();
-  e.os = env.os;
-  e.kernel = env.kernel;
-  e.cpu_model = env.cpu_model;
-  e.instruction_set = env.instruction_set;
-  e.cpu_cores = env.cpu_cores;
-  e.ram_bytes = env.ram_bytes;
-  e.compiler = env.compiler;
-  e.build_flags = env.build_flags;
-
-  const auto& c = model.engine->config();
-  const auto params = model.engine->parameters();
-  out.model = {.name = model.label,
-               .weights_sha256 = model.weights_sha256,
-               .tokenizer_sha256 = datasets::sha256_hex(model.tokenizer->description()),
-               .config_json = config_json(c),
-               .dtype = model.dtype,
-               .n_layers = c.n_layers,
-               .n_experts = c.moe.n_experts,
-               .params_total = params.total,
-               .params_dense = params.dense,
-               .params_per_expert = params.per_expert};
-
-  results::PolicyRow policy;
-  policy.kind = spec.policy == "trained" ? "trained" : "fixed";
-  if (policy.kind == "fixed") policy.k_fixed = 1;
-  policy.label = spec.policy;
-  policy.policy_sha256 = datasets::sha256_hex("policy " + spec.policy);
-  out.policies.push_back(policy);
-
-  for (const auto& s : plan.suites) {
-    results::PlannedTask t;
-    t.dataset.name = s.data->name;
-    t.dataset.split = "test";
-    t.dataset.revision = s.data->origin;
-    t.dataset.sha256 = s.data->sha256;
-    t.dataset.n_rows = static_cast<int64_t>(s.data->samples.size());
-    if (!s.data->licence.empty()) t.dataset.licence = s.data->licence;
-    t.task.name = s.task->name();
-    t.task.suite = s.task->suite();
-    t.task.version = s.task->version();
-    t.task.scorer = s.task->scorer();
-    t.task.metric = s.task->metric();
-    t.task.n_shot = s.task->num_fewshot();
-    t.task.config_json = s.task->config_json();
-    t.task.prompt_sha256 = datasets::sha256_hex(t.task.config_json);
-    t.task.chance = s.task->chance();
-    t.task.task_sha256 = datasets::sha256_hex(
-        fmt::format("{}\n{}\n{}", t.task.name, t.task.config_json, s.data->sha256));
-    for (const size_t i : s.chosen) {
-      const auto& sample = s.data->samples[i];
-      results::SampleRow row;
-      row.source_key = sample.id;
-      row.cluster = sample.subset.empty() ? sample.id : sample.subset;
-      row.gold = gold_of(sample);
-      if (!sample.choices.empty()) row.n_choices = static_cast<int64_t>(sample.choices.size());
-      t.samples.push_back(std::move(row));
-    }
-    out.tasks.push_back(std::move(t));
-  }
-  for (const auto& a : plan.attempts) {
-    results::PlannedRow row;
-    row.task = static_cast<int32_t>(a.suite);
-    row.sample = static_cast<int32_t>(a.sample);
-    row.repeat_ix = a.repeat;
-    out.planned.push_back(row);
-  }
-  return out;
 }
 
 }  // namespace harness

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "datasets/sample.h"
 #include "engine/engine.h"
+#include "engine/policy/expert_policy.h"
 #include "engine/tokenizer.h"
 #include "harness/environment.h"
 #include "harness/run_spec.h"
@@ -29,7 +31,7 @@ struct PlannedSuite {
 
 // Attempts that are asked together because they may share a prefix.
 struct Group {
-  size_t suite = 0;
+  size_t suite = 0, policy = 0;   // all attempts have these
   std::string label;              // for progress: "mmlu virology"
   std::vector<int64_t> ordinals;  // planned attempts
 };
@@ -46,14 +48,26 @@ struct LoadedModel {
 // Loads what RunSpec::model names. Throws ModelFileError, UsageError.
 LoadedModel load_model(const RunSpec&);
 
+// How a question is asked: as it is, with its options rotated, or in other words.
+struct Variant {
+  enum class Family { clean, option_order, wording };
+  Family family = Family::clean;
+  int severity = 0;  // places that the options move; index of the wording
+  friend bool operator==(const Variant&, const Variant&) = default;
+};
+const char* family_name(Variant::Family);
+
 // One attempt: sample `sample` (index into PlannedSuite::chosen) of suite `suite`.
 struct PlannedAttempt {
   size_t suite = 0, sample = 0;
   int repeat = 0;
+  size_t policy = 0;  // into RunPlan::policies
+  Variant variant;
 };
 
 struct RunPlan {
   std::vector<PlannedSuite> suites;
+  std::vector<std::string> policies;     // as written; harness/policies.h makes them
   std::vector<PlannedAttempt> attempts;  // by ordinal
   std::vector<Group> groups;
 
@@ -65,14 +79,23 @@ struct RunPlan {
   bool has_embedded_data() const;
 };
 
-// Loads tasks and data and chooses samples. Throws TaskError, DataError, UsageError.
+// Loads tasks and data and chooses samples. A sweep asks every question at each k: letter tasks in
+// each rotation of their options (where the order is free), others in each wording; the grid must
+// be clipped to the model before. Throws TaskError, DataError, UsageError.
 RunPlan make_plan(const RunSpec&);
+
+// The grid within what the model runs, doubles left out.
+std::vector<int32_t> clipped_grid(const std::vector<int32_t>& grid, int32_t max_k);
+
+// The sample as an attempt asks it: its options rotated, or as it is.
+datasets::Sample asked_sample(const RunPlan&, const PlannedAttempt&);
 
 // The query of one attempt, sampling options applied.
 tasks::Query query_of(const RunPlan&, const RunSpec&, const PlannedAttempt&);
 
 // The plan as the store wants it. sandbox is null when no task runs code.
-results::RunPlan store_plan(const RunSpec&, const RunPlan&, const LoadedModel&, const Environment&,
-                            const tasks::SandboxInfo* sandbox);
+results::RunPlan store_plan(const RunSpec&, const RunPlan&, const LoadedModel&,
+                            std::span<const std::shared_ptr<const engine::ExpertPolicy>>,
+                            const Environment&, const tasks::SandboxInfo* sandbox);
 
 }  // namespace harness

@@ -7,6 +7,8 @@
 #include <map>
 #include <utility>
 
+#include "engine/policy/policy_error.h"
+#include "engine/policy/policy_spec.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
 
@@ -32,7 +34,15 @@ uint64_t hash_text(uint64_t seed, const std::string& text) {
 const char* scenario_name(Scenario s) { return s == Scenario::offline ? "offline" : "single"; }
 
 std::string RunSpec::name() const {
-  std::string out = fmt::format("{} {} {}", model_label(model), fmt::join(tasks, ","), policy);
+  std::string out =
+      kind == RunKind::sweep
+          ? fmt::format("sweep {} {} k {}", model_label(model), fmt::join(tasks, ","),
+                        fmt::join(grid, ","))
+          : fmt::format("{} {} {}", model_label(model), fmt::join(tasks, ","), policy);
+  if (latency_cap_ms) out += fmt::format(" cap {}ms", *latency_cap_ms);
+  if (gate_norm != engine::GateNorm::model)
+    out += fmt::format(" gates {}", engine::gate_norm_name(gate_norm));
+  if (!generate) out += " no generation";
   if (num_fewshot) out += fmt::format(" {}-shot", *num_fewshot);
   if (limit > 0) out += fmt::format(" limit {}", limit);
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
@@ -73,9 +83,25 @@ void RunSpec::validate() const {
   if (streams < 1 || streams > 4096) refuse(fmt::format("--streams {}: want 1 to 4096", streams));
   if (batch_rows < 16 || batch_rows > 65536)
     refuse(fmt::format("--batch-rows {}: want 16 to 65536", batch_rows));
-  if (policy != "trained" && policy != "fixed:1")
-    refuse(
-        fmt::format("--policy {}: a dense model has one expert; known: trained, fixed:1", policy));
+  if (ranks < 1 || ranks > 64) refuse(fmt::format("--ranks {}: want 1 to 64", ranks));
+  if (kind == RunKind::policy) {
+    try {
+      engine::parse_policy(policy);
+    } catch (const engine::PolicyError& e) {
+      refuse(fmt::format("--{}", e.what()));
+    }
+  }
+  if (kind == RunKind::sweep) {
+    if (grid.empty()) refuse("--grid: name at least one k");
+    for (size_t i = 0; i < grid.size(); ++i)
+      if (grid[i] < 1 || grid[i] > engine::kMaxBudget || (i > 0 && grid[i] <= grid[i - 1]))
+        refuse(fmt::format("--grid {}: want ascending numbers of 1 to {}", fmt::join(grid, ","),
+                           engine::kMaxBudget));
+  }
+  if (latency_cap_ms && !(*latency_cap_ms > 0 && *latency_cap_ms <= 1e9))
+    refuse(fmt::format("--latency-cap {}: want milliseconds", *latency_cap_ms));
+  if (latency_cap_ms.has_value() == latency_file.empty())
+    refuse("--latency-cap and --latency-coefficients belong together");
   if (new_run && !resume.empty()) refuse("--new-run and --resume exclude each other");
 }
 

@@ -8,15 +8,28 @@
 #include <string>
 #include <vector>
 
+#include "engine/expert_budget.h"
 #include "harness/subject.h"
 
 namespace harness {
 
+enum class RunKind {
+  policy,  // every query once, under one policy
+  sweep    // every query at each k of a grid, in several variants
+};
+
 struct RunSpec {
+  RunKind kind = RunKind::policy;
   std::string model = "smollm2-135m";
   std::vector<std::string> tasks;
   std::string policy = "trained";
-  std::string data;  // folder, or "embedded"
+  std::vector<int32_t> grid;             // sweep: k of each policy; clipped to the model's most
+  std::optional<double> latency_cap_ms;  // with latency_file (engine/policy/latency_cap.h)
+  std::string latency_file;
+  engine::GateNorm gate_norm = engine::GateNorm::model;
+  bool router_margins = false;  // stored per attempt and layer
+  bool generate = true;         // false: generation tasks only score their reference solutions
+  std::string data;             // folder, or "embedded"
   bool allow_unverified = false;
   std::optional<int> num_fewshot;
   int64_t limit = 0;   // first N samples of each subset; 0 = all
@@ -35,6 +48,7 @@ struct RunSpec {
 
   // Do not change a result (invariant 3), so they are no part of the fingerprint.
   int threads = 0;
+  int ranks = 1;  // thread ranks of the expert-parallel group
   int streams = 16;
   int64_t batch_rows = 512;
   int sandbox_tier = 0;  // 0 = best of 1 and 2

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "harness/policies.h"
 #include "harness/run_plan.h"
 #include "harness/run_spec.h"
 #include "results/result_store.h"
@@ -24,7 +25,7 @@ struct RunOutcome {
 // Runs what is left of the plan. Every finished attempt is committed before it counts. Exceptions
 // of the engine or the store pass through after the run was marked failed (what is committed
 // stays). sandbox may be null when no task runs code.
-RunOutcome run(const RunSpec&, const RunPlan&, LoadedModel&, const Environment&, tasks::Sandbox*,
-               results::ResultStore&, const std::atomic<bool>& stop);
+RunOutcome run(const RunSpec&, const RunPlan&, LoadedModel&, const Policies&, const Environment&,
+               tasks::Sandbox*, results::ResultStore&, const std::atomic<bool>& stop);
 
 }  // namespace harness

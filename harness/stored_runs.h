@@ -12,10 +12,11 @@ namespace harness {
 // uuid of the newest run of this name (RunSpec::name) if it is unfinished, else empty.
 std::string unfinished_run(const results::ResultStore&, const std::string& name);
 
-// The full uuid of "latest", a uuid or its beginning. Throws UsageError: none, or several.
+// The full uuid of "latest", "latest~2" (two before it), a uuid or its beginning. Throws
+// UsageError: none, or several.
 std::string find_run(const results::ResultStore&, const std::string& run);
 
-// One input per run and task; of one run, or of all when run_uuid is empty.
+// One input per run, policy and task; of one run, or of all when run_uuid is empty.
 std::vector<BoardInput> board_inputs(const results::ResultStore&, const std::string& run_uuid);
 
 }  // namespace harness

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "engine/policy/expert_policy.h"
 #include "harness/observation.h"
 #include "tasks/query.h"
 
@@ -17,6 +19,8 @@ struct Ask {
   const tasks::Query* query = nullptr;
   uint64_t seed = 0;    // the whole randomness of the attempt
   bool pending = true;  // false: already on record; it still shapes the group's shared prefix
+  const engine::ExpertPolicy* policy = nullptr;  // null: the model's trained budget
+  std::string key;                               // of the query, for tables
 };
 
 enum class Scenario {
@@ -30,7 +34,8 @@ using PrefixSink = std::function<void(const PrefixRecord&)>;
 class Subject {
  public:
   virtual ~Subject() = default;
-  // Answers the pending asks of one group, each exactly once, in any order. What is shared between
+  // Answers the pending asks of one group, each exactly once, in any order. All prefixes are told
+  // before the first observation. What is shared between
   // them (a prefix) is a function of all asks of the group, so a resumed run shares the same.
   // When `stop` becomes true, unfinished ones come back as cancelled or not at all.
   virtual void answer(std::span<const Ask>, Scenario, const ObservationSink&, const PrefixSink&,

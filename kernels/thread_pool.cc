@@ -1,5 +1,8 @@
 #include "kernels/thread_pool.h"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <condition_variable>
@@ -14,6 +17,13 @@
 #endif
 
 namespace kernels {
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
 namespace {
 
 // About 20 microseconds: longer than the gap between two ops of a forward pass, short enough that a

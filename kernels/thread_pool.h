@@ -9,6 +9,9 @@
 
 namespace kernels {
 
+// Cores that this process may use.
+int usable_cores();
+
 enum class OpKind : uint8_t { matmul, attention };
 
 // parallel_for hands out tasks 0..n_tasks-1 through an atomic counter; the caller takes part. Which

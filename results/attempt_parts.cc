@@ -11,8 +11,8 @@ AttemptParts::AttemptParts(Database& db)
       options_(
           db.prepare("SELECT logprob_nats, n_tokens, text FROM attempt_option WHERE attempt_id = ? "
                      "ORDER BY option_ix")),
-      layers_(db.prepare("SELECT layer, tokens, k_sum, k_max FROM attempt_layer "
-                         "WHERE attempt_id = ? ORDER BY layer")),
+      layers_(db.prepare("SELECT layer, tokens, k_sum, k_max, k_min, margin_mean, margin_min "
+                         "FROM attempt_layer WHERE attempt_id = ? ORDER BY layer")),
       experts_(db.prepare("SELECT n_layers, n_experts, tokens FROM attempt_expert "
                           "WHERE attempt_id = ?")) {}
 
@@ -32,9 +32,13 @@ std::vector<OptionRow> AttemptParts::options(int64_t attempt_id) {
 std::vector<LayerRow> AttemptParts::layers(int64_t attempt_id) {
   std::vector<LayerRow> rows;
   layers_.bind(1, attempt_id);
-  while (layers_.step())
-    rows.push_back(
-        {layers_.integer(0), layers_.integer(1), layers_.integer(2), layers_.integer(3)});
+  while (layers_.step()) {
+    LayerRow& l = rows.emplace_back();
+    l = {layers_.integer(0), layers_.integer(1), layers_.integer(2), layers_.integer(3)};
+    layers_.read(4, l.k_min);
+    layers_.read(5, l.margin_mean);
+    layers_.read(6, l.margin_min);
+  }
   layers_.reset();
   return rows;
 }

@@ -23,6 +23,10 @@ std::string attempt_checksum(const AttemptContext& context, const AttemptRow& ro
   for (const LayerRow& l : layers) {
     c.field("layer", l.layer).field("tokens", l.tokens);
     c.field("k_sum", l.k_sum).field("k_max", l.k_max);
+    // Added by migration 2: rows of before keep their checksum.
+    if (l.k_min) c.field("k_min", *l.k_min);
+    if (l.margin_mean) c.field("margin_mean", *l.margin_mean);
+    if (l.margin_min) c.field("margin_min", *l.margin_min);
   }
   if (experts) {
     c.field("n_layers", experts->n_layers).field("n_experts", experts->n_experts);
@@ -107,8 +111,8 @@ AttemptWriter::AttemptWriter(Database& db, ActiveRun& run)
           "row_sha256, chain_ix, chain_sha256"))),
       add_option_(db.prepare("INSERT INTO attempt_option(attempt_id, option_ix, logprob_nats, "
                              "n_tokens, text) VALUES(?, ?, ?, ?, ?)")),
-      add_layer_(db.prepare("INSERT INTO attempt_layer(attempt_id, layer, tokens, k_sum, k_max) "
-                            "VALUES(?, ?, ?, ?, ?)")),
+      add_layer_(db.prepare("INSERT INTO attempt_layer(attempt_id, layer, tokens, k_sum, k_max, "
+                            "k_min, margin_mean, margin_min) VALUES(?, ?, ?, ?, ?, ?, ?, ?)")),
       add_expert_(db.prepare("INSERT INTO attempt_expert(attempt_id, n_layers, n_experts, tokens) "
                              "VALUES(?, ?, ?, ?)")),
       add_prefix_(db.prepare(insert_sql<PrefixRow>(
@@ -206,7 +210,8 @@ void AttemptWriter::store(const AttemptBundle& b) {
   }
   for (const LayerRow& l : b.layers) {
     add_layer_.bind(1, attempt_id).bind(2, l.layer).bind(3, l.tokens);
-    add_layer_.bind(4, l.k_sum).bind(5, l.k_max);
+    add_layer_.bind(4, l.k_sum).bind(5, l.k_max).bind(6, l.k_min);
+    add_layer_.bind(7, l.margin_mean).bind(8, l.margin_min);
     add_layer_.run();
   }
   if (b.experts) {

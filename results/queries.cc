@@ -139,6 +139,41 @@ std::vector<StoredTask> tasks_of_run(const ResultStore& store, int64_t run_id) {
   return tasks;
 }
 
+std::vector<PolicyRow> policies_of_run(const ResultStore& store, int64_t run_id) {
+  StoreReader reader(store);
+  Statement s = reader.db().prepare(
+      "SELECT " + column_list<PolicyRow>() +
+      " FROM policy WHERE policy_id IN (SELECT policy_id FROM planned_attempt WHERE run_id = ?) "
+      "ORDER BY policy_id");
+  s.bind(1, run_id);
+  std::vector<PolicyRow> policies;
+  while (s.step()) visit_columns(policies.emplace_back(), ColumnReader{s, 0});
+  return policies;
+}
+
+std::vector<PlannedCell> planned_cells(const ResultStore& store, int64_t run_id) {
+  StoreReader reader(store);
+  Statement s = reader.db().prepare(
+      "SELECT t.task_id, t.name, y.label, COUNT(*), "
+      "SUM(EXISTS (SELECT 1 FROM attempt a WHERE a.run_id = p.run_id AND a.ordinal = p.ordinal "
+      "AND a.status <> 'infra')), "
+      "SUM(EXISTS (SELECT 1 FROM attempt a JOIN verdict v USING(attempt_id) "
+      "WHERE a.run_id = p.run_id AND a.ordinal = p.ordinal AND a.status <> 'infra' "
+      "AND v.scorer = t.scorer AND v.correct IS NOT NULL)) "
+      "FROM planned_attempt p JOIN sample s USING(sample_id) JOIN task t USING(task_id) "
+      "JOIN policy y USING(policy_id) WHERE p.run_id = ? "
+      "GROUP BY t.task_id, y.policy_id ORDER BY t.task_id, y.policy_id");
+  s.bind(1, run_id);
+  std::vector<PlannedCell> cells;
+  while (s.step()) {
+    PlannedCell& c = cells.emplace_back();
+    int at = 0;
+    const auto next = [&](auto& field) { s.read(at++, field); };
+    next(c.task_id), next(c.task), next(c.policy), next(c.planned), next(c.done), next(c.graded);
+  }
+  return cells;
+}
+
 void for_each_attempt(const ResultStore& store, const AttemptFilter& filter,
                       const std::function<bool(const StoredAttempt&)>& callback) {
   StoreReader reader(store);
@@ -193,18 +228,42 @@ void for_each_attempt(const ResultStore& store, const AttemptFilter& filter,
   }
 }
 
-FlopsByPart prefix_flops(const ResultStore& store, int64_t run_id) {
-  StoreReader reader(store);
+namespace {
+
+FlopsByPart sum_prefixes(Statement& s) {
   FlopsByPart sum;
-  Statement s =
-      reader.db().prepare("SELECT " + column_list<PrefixRow>() + " FROM prefix WHERE run_id = ?");
-  s.bind(1, run_id);
   while (s.step()) {
     PrefixRow row;
     visit_columns(row, ColumnReader{s, 0});
     for (const auto& c : kFlopsColumns) sum.*c.value += row.executed.*c.value;
   }
   return sum;
+}
+
+}  // namespace
+
+FlopsByPart prefix_flops(const ResultStore& store, int64_t run_id) {
+  StoreReader reader(store);
+  Statement s =
+      reader.db().prepare("SELECT " + column_list<PrefixRow>() + " FROM prefix WHERE run_id = ?");
+  s.bind(1, run_id);
+  return sum_prefixes(s);
+}
+
+FlopsByPart prefix_flops(const ResultStore& store, int64_t run_id, int64_t task_id,
+                         std::string_view policy) {
+  StoreReader reader(store);
+  Statement s = reader.db().prepare(
+      "WITH owner AS (SELECT a.prefix_sha256, a.policy_id, MIN(s.task_id) AS task_id "
+      "FROM attempt a JOIN query q USING(query_id) JOIN sample s USING(sample_id) "
+      "WHERE a.run_id = ?1 AND a.prefix_sha256 IS NOT NULL GROUP BY 1, 2) "
+      "SELECT " +
+      column_list<PrefixRow>("p.") +
+      " FROM prefix p JOIN owner o ON o.prefix_sha256 = p.prefix_sha256 AND o.policy_id = "
+      "p.policy_id JOIN policy y ON y.policy_id = p.policy_id "
+      "WHERE p.run_id = ?1 AND o.task_id = ?2 AND y.label = ?3");
+  s.bind(1, run_id).bind(2, task_id).bind(3, policy);
+  return sum_prefixes(s);
 }
 
 }  // namespace results

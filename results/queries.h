@@ -63,6 +63,15 @@ struct StoredAttempt {
   std::optional<VerdictRow> verdict;  // the task's own scorer's
 };
 
+// What a run promised for one task under one policy, begun or not.
+struct PlannedCell {
+  int64_t task_id = 0;
+  std::string task, policy;
+  int64_t planned = 0;
+  int64_t done = 0;    // with an attempt that is not an infrastructure failure
+  int64_t graded = 0;  // of these: marked right or wrong
+};
+
 struct AttemptFilter {
   int64_t run_id = 0;
   std::optional<int64_t> task_id;
@@ -79,11 +88,28 @@ std::vector<LeaderboardCell> leaderboard(const ResultStore&, std::string_view ru
 
 std::vector<StoredTask> tasks_of_run(const ResultStore&, int64_t run_id);
 
+std::vector<PolicyRow> policies_of_run(const ResultStore&, int64_t run_id);  // planned ones
+
+// In task, policy order.
+std::vector<PlannedCell> planned_cells(const ResultStore&, int64_t run_id);
+
 // In ordinal order. The callback must not call the store; it returns false to stop.
 void for_each_attempt(const ResultStore&, const AttemptFilter&,
                       const std::function<bool(const StoredAttempt&)>&);
 
+// Tokens that ran an expert in a layer, summed over a run's attempts (every query as if run alone:
+// the tokens of a shared prefix count for each of its users). By policy, task, layer, expert.
+struct ExpertLoad {
+  std::string policy, task;
+  int64_t layer = 0, expert = 0, tokens = 0;
+};
+std::vector<ExpertLoad> expert_load(const ResultStore&, int64_t run_id);
+
 // Sum of the executed FLOPs of a run's shared prefixes.
 FlopsByPart prefix_flops(const ResultStore&, int64_t run_id);
+// The same for the prefixes that attempts of one task under one policy used. A prefix of several
+// tasks is the first one's; a prefix that no attempt used is nobody's.
+FlopsByPart prefix_flops(const ResultStore&, int64_t run_id, int64_t task_id,
+                         std::string_view policy);
 
 }  // namespace results

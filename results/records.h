@@ -173,6 +173,8 @@ struct OptionRow {                     // one scored continuation, in option ord
 
 struct LayerRow {  // how many experts ran in a layer, over the query's tokens
   int64_t layer = 0, tokens = 0, k_sum = 0, k_max = 0;
+  std::optional<int64_t> k_min;
+  std::optional<double> margin_mean, margin_min;  // of the router's choice, when asked for
 };
 
 struct ExpertCounts {  // tokens routed to each expert, row-major [n_layers, n_experts]
@@ -187,7 +189,8 @@ struct AttemptRow {
   std::optional<std::string> status_detail;  // one line when not ok
   std::optional<std::string> finish_reason;  // stop_token | stop_string | length | ...
 
-  std::optional<double> complexity;  // the predictor's estimate
+  std::optional<double> complexity;   // the predictor's estimate
+  std::optional<std::string> budget;  // all that was granted, one line
   std::optional<int64_t> k_requested;
   std::optional<double> k_mean;
   std::optional<int64_t> k_min, k_max;
@@ -241,6 +244,7 @@ struct PrefixRow {
   int64_t n_tokens = 0;
   FlopsByPart executed;
   std::optional<int64_t> prefill_us;
+  std::optional<std::string> budget;  // that computed it
 };
 
 // Everything about one finished attempt: stored in one transaction, or not at all.

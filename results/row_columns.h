@@ -3,7 +3,9 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -164,6 +166,7 @@ void visit_columns(R& r, V&& v) {
   v("reference_logprob_nats", r.reference_logprob_nats);
   v("reference_tokens", r.reference_tokens);
   v("warmup", r.warmup);
+  v("budget", r.budget);
 }
 
 template <RowOf<VerdictRow> R, class V>
@@ -185,6 +188,7 @@ void visit_columns(R& r, V&& v) {
   v("n_tokens", r.n_tokens);
   v("executed", r.executed);
   v("prefill_us", r.prefill_us);
+  v("budget", r.budget);
 }
 
 // FLOPs are five columns: <name>_attention_flops, ...
@@ -253,11 +257,18 @@ struct ColumnReader {
   }
 };
 
+// A column that a migration added: rows of before have no value there and keep their checksum.
+inline bool added_later(std::string_view column) { return column == "budget"; }
+
 struct ColumnHasher {
   Canonical& canonical;
   template <class T>
   void operator()(const char* name, const T& v) {
     canonical.field(name, v);
+  }
+  template <class T>
+  void operator()(const char* name, const std::optional<T>& v) {
+    if (v || !added_later(name)) canonical.field(name, v);
   }
   void operator()(const char* name, const FlopsByPart& v) {
     for (const auto& c : kFlopsColumns) canonical.field(std::string(name) + c.suffix, v.*c.value);

@@ -1,11 +1,6 @@
 // Owns the list of built-in tasks and the way from a name or a file to a Task.
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-
 #include "tasks/choice_task.h"
 #include "tasks/code_task.h"
 #include "tasks/definitions.h"
@@ -20,25 +15,10 @@ bool is_path(std::string_view name) {
   return name.find('/') != std::string_view::npos || name.ends_with(".json");
 }
 
-std::string read_file(const std::string& path) {
-  // A directory opens as a stream and then fails to read; a FIFO would block.
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error))
-    throw TaskError(fmt::format("{}: {}", path, error ? error.message() : "not a regular file"));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw TaskError(fmt::format("{}: {}", path, std::strerror(errno)));
-  constexpr size_t kLimit = (size_t{1} << 20) + 1;  // one more than a task file may have
-  std::string text(kLimit, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) throw TaskError(fmt::format("{}: {}", path, std::strerror(errno)));
-  text.resize(static_cast<size_t>(in.gcount()));
-  return text;
-}
-
 TaskSpec find_spec(std::string_view name) {
   if (is_path(name)) {
     const std::string path(name);
-    return parse_task_file(read_file(path), path);
+    return parse_task_file(read_config_file(path), path);
   }
   for (const Definition& definition : definitions())
     if (definition.name == name)

@@ -82,14 +82,17 @@ ChoiceTask::ChoiceTask(TaskSpec spec) : spec_(std::move(spec)) {
   scorer_ = scorer_name(spec_.normalise);
 }
 
-std::string ChoiceTask::render_item(const datasets::Sample& sample,
+bool ChoiceTask::has_lettered_options() const {
+  return spec_.item.count("lettered_choices") > 0 && spec_.option.count("choice") == 0;
+}
+
+std::string ChoiceTask::render_item(const PromptTemplate& item, const datasets::Sample& sample,
                                     std::pair<size_t, size_t>* question) const {
   const std::string_view text =
       spec_.strip_question ? strip(sample.input) : std::string_view(sample.input);
   const std::string subject = words(sample.subset), choices = lettered_choices(sample);
-  return spec_.item.render(
-      {{"subject", subject}, {"question", text}, {"lettered_choices", choices}}, "question",
-      question);
+  return item.render({{"subject", subject}, {"question", text}, {"lettered_choices", choices}},
+                     "question", question);
 }
 
 std::string ChoiceTask::render_option(const datasets::Sample& sample, size_t i) const {
@@ -97,19 +100,25 @@ std::string ChoiceTask::render_option(const datasets::Sample& sample, size_t i) 
   return spec_.option.render({{"letter", name}, {"choice", sample.choices[i]}});
 }
 
-Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset& dataset) const {
+Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset& dataset,
+                        int wording) const {
+  assert(wording >= 0 && wording < n_wordings());
+  const bool own = wording == 0;
+  const auto& other = own ? TaskSpec::Wording{} : spec_.wordings[static_cast<size_t>(wording - 1)];
+  const PromptTemplate& header = own ? spec_.header : other.header;
+  const PromptTemplate& item = own ? spec_.item : other.item;
   assert(sample.choices.size() <= 26);
   Query q;
   q.kind = Query::Kind::choose;
   q.sample_id = sample.id;
   const std::string subject = words(sample.subset);
-  q.header = spec_.header.render({{"subject", subject}});
+  q.header = header.render({{"subject", subject}});
   for (const datasets::Sample& row : dataset.demonstrations) {
     if (static_cast<int>(q.demonstrations.size()) == spec_.num_fewshot) break;
     if (row.subset != sample.subset) continue;
     assert(row.answer >= 0 && static_cast<size_t>(row.answer) < row.choices.size());
     std::pair<size_t, size_t> unused;
-    q.demonstrations.push_back(render_item(row, &unused) +
+    q.demonstrations.push_back(render_item(item, row, &unused) +
                                render_option(row, static_cast<size_t>(row.answer)) +
                                spec_.separator);
   }
@@ -117,7 +126,7 @@ Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset&
     throw TaskError(fmt::format(
         "task {}: {} has {} demonstrations in data set {}, num_fewshot is {}", spec_.name,
         quote(sample.subset), q.demonstrations.size(), dataset.name, spec_.num_fewshot));
-  q.item = render_item(sample, &q.question);
+  q.item = render_item(item, sample, &q.question);
   q.truncation = spec_.truncation;
   q.max_prompt_tokens = spec_.max_prompt_tokens;
   for (size_t i = 0; i < sample.choices.size(); ++i) q.options.push_back(render_option(sample, i));

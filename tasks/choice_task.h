@@ -23,13 +23,18 @@ class ChoiceTask final : public Task {
   bool is_chat() const override { return false; }
   std::string config_json() const override { return spec_.json; }
 
+  int n_wordings() const override { return 1 + static_cast<int>(spec_.wordings.size()); }
+  bool has_lettered_options() const override;
+
   // Throws TaskError when the subject has fewer dev rows than num_fewshot.
-  Query query(const datasets::Sample&, const datasets::Dataset&) const override;
+  Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const override;
+  using Task::query;
   // detail: "acc=0 acc_norm=1 gold=B" (acc_norm only when the task normalises).
   Score score(const datasets::Sample&, const Answer&, Sandbox*) const override;
 
  private:
-  std::string render_item(const datasets::Sample&, std::pair<size_t, size_t>* question) const;
+  std::string render_item(const PromptTemplate& item, const datasets::Sample&,
+                          std::pair<size_t, size_t>* question) const;
   std::string render_option(const datasets::Sample&, size_t i) const;
 
   TaskSpec spec_;

@@ -15,7 +15,7 @@ CodeTask::CodeTask(TaskSpec spec) : spec_(std::move(spec)) {
                                                                  : "python_tests_before_fence/1";
 }
 
-Query CodeTask::query(const datasets::Sample& sample, const datasets::Dataset&) const {
+Query CodeTask::query(const datasets::Sample& sample, const datasets::Dataset&, int) const {
   Query q;
   q.kind = Query::Kind::generate;
   q.sample_id = sample.id;

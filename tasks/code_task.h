@@ -23,7 +23,8 @@ class CodeTask final : public Task {
   bool is_chat() const override { return spec_.is_chat; }
   std::string config_json() const override { return spec_.json; }
 
-  Query query(const datasets::Sample&, const datasets::Dataset&) const override;
+  Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const override;
+  using Task::query;
   // Unscored (not_run) without a sandbox. The CPU limit is cpu_s times the machine factor.
   Score score(const datasets::Sample&, const Answer&, Sandbox*) const override;
 

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <random>
 
+#include "tasks/random_draw.h"
+
 namespace tasks {
 namespace {
 
@@ -24,14 +26,6 @@ size_t count_values(std::span<const Group> groups) {
   size_t n = 0;
   for (const Group& g : groups) n += g.values.size();
   return n;
-}
-
-// Uniform in [0, n), the same on every platform (std::uniform_int_distribution is not).
-size_t draw(std::mt19937_64& random, size_t n) {
-  const uint64_t limit = UINT64_MAX - UINT64_MAX % n;
-  uint64_t x = random();
-  while (x >= limit) x = random();
-  return x % n;
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,14 +11,9 @@
 #include "tasks/query.h"
 #include "tasks/sandbox.h"
 #include "tasks/score.h"
+#include "tasks/strict_json.h"
 
 namespace tasks {
-
-// A task file or name is wrong. Exit code 2. The message names file, JSON pointer, nearest key.
-class TaskError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 class Task {
  public:
@@ -38,8 +32,17 @@ class Task {
   virtual bool is_chat() const = 0;
   virtual std::string config_json() const = 0;  // resolved task file; hashed into the run
 
+  // Other wordings of the prompt that ask the same question; wording 0 is the task's own.
+  virtual int n_wordings() const { return 1; }
+  // The prompt shows lettered options and a letter is the answer: their order may be rotated
+  // (option_order.h).
+  virtual bool has_lettered_options() const { return false; }
+
   // Demonstrations come from the data set's dev rows of the sample's subset.
-  virtual Query query(const datasets::Sample&, const datasets::Dataset&) const = 0;
+  virtual Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const = 0;
+  Query query(const datasets::Sample& s, const datasets::Dataset& d) const {
+    return query(s, d, 0);
+  }
 
   // sandbox may be null for tasks that run no code. Throws nothing for bad answers: they are
   // scores.

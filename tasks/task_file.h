@@ -30,6 +30,10 @@ struct TaskSpec {
   // choose. Fields: header {{subject}}; item {{subject}} {{question}} {{lettered_choices}}; option
   // {{letter}} {{choice}}. A demonstration is item + right option + separator.
   PromptTemplate header, item, option;
+  struct Wording {
+    PromptTemplate header, item;
+  };
+  std::vector<Wording> wordings;  // other ways to ask the same, for sweeps
   std::string separator;
   bool strip_question = false;  // as Python's str.strip()
   int num_fewshot = 0;          // the first rows of the subject's dev split

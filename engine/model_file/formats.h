@@ -16,8 +16,6 @@ std::unique_ptr<Checkpoint> open_gguf_checkpoint(std::shared_ptr<const ByteSourc
 std::unique_ptr<Checkpoint> open_hf_checkpoint(const std::filesystem::path& folder);
 
 // Throws the ModelFileError for an architecture that is not known.
-[[noreturn]] void fail_unknown_family(const std::string& file, std::string_view name, bool moe);
-// Whether this architecture is a known family that mixes experts.
-bool is_moe_name(std::string_view name);
+[[noreturn]] void fail_unknown_family(const std::string& file, std::string_view name);
 
 }  // namespace engine

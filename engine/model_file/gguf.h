@@ -71,6 +71,8 @@ class GgufFile {
   const std::string& name() const { return source_->name(); }
   const ByteSource& source() const { return *source_; }
   uint32_t version() const { return version_; }
+  // Offset where the metadata ends and the tensor directory begins.
+  uint64_t metadata_end() const { return metadata_end_; }
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
   std::optional<uint16_t> find_u16(std::string_view key) const;
@@ -114,6 +116,7 @@ class GgufFile {
 
   std::shared_ptr<const ByteSource> source_;
   uint32_t version_ = 0;
+  uint64_t metadata_end_ = 0;
   std::unordered_map<std::string, Value, Hash, std::equal_to<>> values_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string, size_t, Hash, std::equal_to<>> tensor_index_;

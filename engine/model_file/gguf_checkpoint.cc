@@ -21,28 +21,25 @@ class GgufConfigReader {
 
   ModelConfig read() {
     arch_ = std::string(file_.string("general.architecture"));
-    if (file_.find_u32(key("expert_count")).value_or(0) > 0 || is_moe_name(arch_)) {
-      fail_unknown_family(file_.name(), arch_, true);
-    }
-    if (arch_ != "llama" && arch_ != "qwen2" && arch_ != "qwen3") {
-      fail_unknown_family(file_.name(), arch_, false);
-    }
+    c_.family = family();
     refuse_split();
     if (file_.tensors().empty()) {
       throw ModelFileError(
           fmt::format("{}: holds a vocabulary but no weights (0 tensors)", file_.name()));
     }
-    c_.family = arch_;
     c_.name = std::string(file_.find_string("general.name").value_or(""));
     c_.n_layers = static_cast<int32_t>(bounded("block_count", 512));
     c_.d_model = bounded("embedding_length", kMaxWidth);
     c_.n_heads = bounded("attention.head_count", 4096);
     c_.n_kv_heads = file_.find_u32(key("attention.head_count_kv")).value_or(c_.n_heads);
-    c_.moe.d_shared = bounded("feed_forward_length", kMaxWidth);
+    experts();
     c_.max_tokens = bounded("context_length", int64_t{1} << 31);
     c_.norm_eps = file_.f32(key("attention.layer_norm_rms_epsilon"));
-    c_.qkv_bias = arch_ == "qwen2" || file_.find_tensor("blk.0.attn_q.bias") != nullptr;
-    c_.qk_norm = arch_ == "qwen3" ? QkNorm::head : QkNorm::none;
+    c_.qkv_bias = arch_ == "qwen2" || arch_ == "qwen2moe" ||
+                  file_.find_tensor("blk.0.attn_q.bias") != nullptr;
+    c_.qk_norm = arch_ == "olmoe"                          ? QkNorm::whole
+                 : arch_ == "qwen3" || arch_ == "qwen3moe" ? QkNorm::head
+                                                           : QkNorm::none;
     c_.tied_head = file_.find_tensor("output.weight") == nullptr;
     c_.vocab = vocabulary();
     head_width();
@@ -65,6 +62,68 @@ class GgufConfigReader {
     const int64_t v = file_.u32(key(name));
     if (v < 1 || v > max) fail(fmt::format("{} is {}, want 1 to {}", key(name), v, max));
     return v;
+  }
+
+  // Mixtral files carry the architecture llama and a number of experts.
+  std::string family() const {
+    const uint32_t experts = file_.find_u32(key("expert_count")).value_or(0);
+    if (arch_ == "llama") return experts > 0 ? "mixtral" : "llama";
+    if (arch_ == "olmoe") return "olmoe";
+    if (arch_ == "qwen2moe") return "qwen2_moe";
+    if (arch_ == "qwen3moe") return "qwen3_moe";
+    if (arch_ != "qwen2" && arch_ != "qwen3") fail_unknown_family(file_.name(), arch_);
+    if (experts > 0) {
+      fail(fmt::format("{} is {}, want 0 for the architecture {}", key("expert_count"), experts,
+                       arch_));
+    }
+    return arch_;
+  }
+
+  // Widths and gate weights where a key is absent: llama.cpp's rules (src/models).
+  void experts() {
+    MoeConfig& m = c_.moe;
+    if (c_.family == "llama" || c_.family == "qwen2" || c_.family == "qwen3") {
+      m.d_shared = bounded("feed_forward_length", kMaxWidth);
+      return;
+    }
+    const int64_t routed = bounded("expert_count", 512), used = bounded("expert_used_count", 512);
+    if (used > routed) {
+      fail(fmt::format("{} is {}, {} is {}", key("expert_used_count"), used, key("expert_count"),
+                       routed));
+    }
+    want("expert_gating_func", 1);  // softmax
+    want("expert_group_count", 1);
+    want("leading_dense_block_count", 0);
+    want("expert_shared_count", c_.family == "qwen2_moe");
+    if (const auto scale = file_.find_f32(key("expert_weights_scale"));
+        scale && *scale != 0.0f && *scale != 1.0f) {
+      fail(fmt::format("{} is {}, want 1", key("expert_weights_scale"), *scale));
+    }
+    m.router = RouterKind::linear;
+    m.n_shared = c_.family == "qwen2_moe" ? 1 : 0;
+    m.shared_gate = m.n_shared > 0;
+    m.n_experts = static_cast<int32_t>(routed) + m.n_shared;
+    m.trained_k = static_cast<int32_t>(used) + m.n_shared;
+    m.renormalise = file_.find_bool(key("expert_weights_norm"))
+                        .value_or(c_.family == "mixtral" || c_.family == "qwen3_moe");
+    const bool whole = c_.family == "mixtral" || c_.family == "olmoe";
+    m.d_expert = has("expert_feed_forward_length")
+                     ? bounded("expert_feed_forward_length", kMaxWidth)
+                     : bounded("feed_forward_length", kMaxWidth) / (whole ? 1 : used);
+    if (m.n_shared > 0) {
+      m.d_shared =
+          bounded(has("expert_shared_feed_forward_length") ? "expert_shared_feed_forward_length"
+                                                           : "feed_forward_length",
+                  kMaxWidth);
+    }
+  }
+
+  bool has(std::string_view name) const { return file_.has(key(name)); }
+
+  // A setting that is read as this value only; 0 counts as absent.
+  void want(std::string_view name, uint32_t value) const {
+    const uint32_t v = file_.find_u32(key(name)).value_or(0);
+    if (v != 0 && v != value) fail(fmt::format("{} is {}, want {}", key(name), v, value));
   }
 
   void refuse_split() const {
@@ -118,7 +177,7 @@ class GgufConfigReader {
     RopeConfig& r = c_.rope;
     r.theta = file_.find_f32(key("rope.freq_base")).value_or(10000.0f);
     r.d_rot = file_.find_u32(key("rope.dimension_count")).value_or(c_.d_head);
-    r.interleaved = arch_ == "llama";
+    r.interleaved = arch_ == "llama";  // mixtral too
     const auto type = file_.find_string(key("rope.scaling.type"));
     // Before rope.scaling.type there was scale_linear.
     const auto factor = type ? file_.find_f32(key("rope.scaling.factor"))

@@ -135,6 +135,7 @@ class GgufFile::Parser {
   void parse() {
     header();
     for (uint64_t i = 0; i < n_keys_; ++i) key_value(i);
+    file_.metadata_end_ = in_.offset();
     if (const Value* a = file_.find_typed("general.alignment", GgufType::u32)) {
       alignment_ = a->bits;
       if (!std::has_single_bit(alignment_) || alignment_ > kMaxAlignment) {

@@ -1,12 +1,13 @@
 // Owns the reading of a Hugging Face folder as a checkpoint: config.json to ModelConfig, the
 // tensor names of transformers to canonical ones. Defaults of absent keys: the configuration
-// classes of transformers (Llama, Mistral, Qwen2, Qwen3).
+// classes of transformers (Llama, Mistral, Mixtral, Olmoe, Qwen2, Qwen2Moe, Qwen3, Qwen3Moe).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/model_file/formats.h"
+#include "engine/model_file/nested_config.h"
 #include "engine/model_file/printable.h"
 #include "engine/model_file/safetensors.h"
 #include "engine/model_file/strict_json.h"
@@ -25,26 +26,34 @@ class HfConfigReader {
 
   ModelConfig read() {
     type_ = j_.require_string("model_type");
-    const bool moe = is_moe_name(type_) || j_.find("num_local_experts") || j_.find("num_experts");
-    if (moe) fail_unknown_family(file_, type_, true);
-    if (type_ != "llama" && type_ != "mistral" && type_ != "qwen2" && type_ != "qwen3") {
-      fail_unknown_family(file_, type_, false);
+    if (is("moeval_nested")) {
+      c_ = read_nested_config(j_);
+      c_.validate(file_);
+      return c_;
+    }
+    mixes_ = is("mixtral") || is("olmoe") || is("qwen2_moe") || is("qwen3_moe");
+    if (!mixes_ && !is("llama") && !is("mistral") && !is("qwen2") && !is("qwen3")) {
+      fail_unknown_family(file_, type_);
     }
     refuse_unread();
-    c_.family = type_ == "mistral" ? "llama" : type_;
+    c_.family = is("mistral") ? "llama" : type_;
     c_.name = j_.find_string("_name_or_path").value_or("");
     c_.n_layers = static_cast<int32_t>(j_.require_int("num_hidden_layers", 1, 512));
     c_.d_model = j_.require_int("hidden_size", 1, kMaxWidth);
     c_.n_heads = j_.require_int("num_attention_heads", 1, 4096);
-    c_.n_kv_heads = type_ == "llama"
+    c_.n_kv_heads = is("llama") || is("olmoe")
                         ? j_.find_int("num_key_value_heads", 1, 4096).value_or(c_.n_heads)
                         : j_.require_int("num_key_value_heads", 1, 4096);
     c_.vocab = j_.require_int("vocab_size", 1, int64_t{1} << 24);
     c_.max_tokens = j_.require_int("max_position_embeddings", 1, kMaxContext);
-    c_.moe.d_shared = j_.require_int("intermediate_size", 1, kMaxWidth);
-    c_.norm_eps = j_.find_float("rms_norm_eps").value_or(1e-6f);
-    c_.qkv_bias = type_ == "qwen2" || j_.find_bool("attention_bias").value_or(false);
-    c_.qk_norm = type_ == "qwen3" ? QkNorm::head : QkNorm::none;
+    experts();
+    c_.norm_eps =
+        j_.find_float("rms_norm_eps").value_or(is("mixtral") || is("olmoe") ? 1e-5f : 1e-6f);
+    c_.qkv_bias = is("qwen2") || (is("qwen2_moe") && j_.find_bool("qkv_bias").value_or(true)) ||
+                  j_.find_bool("attention_bias").value_or(false);
+    c_.qk_norm = is("olmoe")                      ? QkNorm::whole
+                 : is("qwen3") || is("qwen3_moe") ? QkNorm::head
+                                                  : QkNorm::none;
     c_.tied_head = j_.find_bool("tie_word_embeddings").value_or(false);
     head_width();
     window();
@@ -54,6 +63,8 @@ class HfConfigReader {
   }
 
  private:
+  bool is(std::string_view type) const { return type_ == type; }
+
   // Settings that change the numbers and are not read here.
   void refuse_unread() const {
     if (const auto q = j_.find_object("quantization_config")) {
@@ -65,11 +76,69 @@ class HfConfigReader {
       j_.fail("hidden_act", fmt::format("is {}, want 'silu'", printable(*act)));
     }
     if (j_.find_bool("mlp_bias").value_or(false)) j_.fail("mlp_bias", "is true, want false");
+    if (const auto clip = j_.find_float("clip_qkv")) {
+      j_.fail("clip_qkv", fmt::format("is {}, want null", *clip));
+    }
+  }
+
+  // transformers names the number of routed experts in two ways, and reads both.
+  const char* expert_count_key() const {
+    const bool local = j_.find("num_local_experts") != nullptr;
+    return local || (is("mixtral") && !j_.find("num_experts")) ? "num_local_experts"
+                                                               : "num_experts";
+  }
+
+  void experts() {
+    MoeConfig& m = c_.moe;
+    const char* count = expert_count_key();
+    if (!mixes_) {
+      if (const auto n = j_.find_int(count, 0, INT64_MAX); n && *n > 0) {
+        j_.fail(count, fmt::format("is {}, but model_type {} is dense", *n, type_));
+      }
+      m.d_shared = j_.require_int("intermediate_size", 1, kMaxWidth);
+      return;
+    }
+    const int64_t routed = j_.require_int(count, 1, 512);
+    const int64_t used = j_.require_int("num_experts_per_tok", 1, 512);
+    if (used > routed) {
+      j_.fail("num_experts_per_tok", fmt::format("is {}, {} is {}", used, count, routed));
+    }
+    if (const auto f = j_.find_string("scoring_func"); f && *f != "softmax") {
+      j_.fail("scoring_func", fmt::format("is {}, want 'softmax'", printable(*f)));
+    }
+    refuse_dense_layers();
+    m.router = RouterKind::linear;
+    m.n_shared = is("qwen2_moe") ? 1 : 0;
+    m.shared_gate = m.n_shared > 0;
+    m.n_experts = static_cast<int32_t>(routed) + m.n_shared;
+    m.trained_k = static_cast<int32_t>(used) + m.n_shared;
+    m.renormalise = is("mixtral") || j_.find_bool("norm_topk_prob").value_or(false);
+    m.d_expert = j_.require_int(
+        is("mixtral") || is("olmoe") ? "intermediate_size" : "moe_intermediate_size", 1, kMaxWidth);
+    if (m.n_shared > 0) {
+      m.d_shared = j_.require_int("shared_expert_intermediate_size", 1, kMaxWidth);
+    }
+  }
+
+  // Experts in every layer, or the layers differ.
+  void refuse_dense_layers() const {
+    if (const auto step = j_.find_int("decoder_sparse_step", 0, INT64_MAX); step && *step != 1) {
+      j_.fail("decoder_sparse_step", fmt::format("is {}, want 1: experts in every layer", *step));
+    }
+    const nlohmann::json* dense = j_.find("mlp_only_layers");
+    if (dense == nullptr) return;
+    if (!dense->is_array()) {
+      j_.fail("mlp_only_layers", fmt::format("is a JSON {}, want an array", dense->type_name()));
+    }
+    if (!dense->empty()) {
+      j_.fail("mlp_only_layers",
+              fmt::format("names {} layers, want none: experts in every layer", dense->size()));
+    }
   }
 
   void head_width() {
     const auto d = j_.find_int("head_dim", 1, 4096);
-    if (d || type_ == "qwen3") {
+    if (d || is("qwen3")) {
       c_.d_head = d.value_or(128);
       return;
     }
@@ -82,8 +151,9 @@ class HfConfigReader {
 
   // A window of W lets position i see i - W + 1 to i, so W tokens are attended in full.
   void window() {
-    if (type_ == "llama") return;
-    if (type_ != "mistral" && !j_.find_bool("use_sliding_window").value_or(false)) return;
+    if (is("llama") || is("olmoe")) return;
+    if (!is("mistral") && !is("mixtral") && !j_.find_bool("use_sliding_window").value_or(false))
+      return;
     const int64_t w = j_.find_int("sliding_window", 1, kMaxContext).value_or(c_.max_tokens);
     if (w < c_.max_tokens) c_.sliding_window = c_.max_tokens = w;
   }
@@ -92,7 +162,7 @@ class HfConfigReader {
   void rope() {
     RopeConfig& r = c_.rope;
     r.d_rot = c_.d_head;
-    r.theta = j_.find_float("rope_theta").value_or(10000.0f);
+    r.theta = j_.find_float("rope_theta").value_or(is("mixtral") ? 1e6f : 10000.0f);
     partial(j_);
     auto s = j_.find_object("rope_parameters");
     if (s) {
@@ -125,6 +195,7 @@ class HfConfigReader {
 
   const JsonFields& j_;
   std::string file_, type_;
+  bool mixes_ = false;
   ModelConfig c_;
 };
 
@@ -150,7 +221,8 @@ class HfCheckpoint final : public Checkpoint {
     refuse_unknown(weights);
     files_ = weights.files();
     files_.push_back(path_ / "config.json");
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+    for (const char* name :
+         {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.gguf"}) {
       std::error_code ignored;
       if (std::filesystem::exists(path_ / name, ignored)) files_.push_back(path_ / name);
     }

@@ -52,8 +52,9 @@ constexpr StoredType kStoredTypes[] = {
 // what the format allows.
 class HeaderHandler final : public nlohmann::json_sax<json> {
  public:
-  HeaderHandler(const std::string& file, std::vector<SafetensorsTensor>* out)
-      : file_(file), out_(*out) {}
+  HeaderHandler(const std::string& file, std::vector<SafetensorsTensor>* out,
+                std::map<std::string, std::string>* metadata)
+      : file_(file), out_(*out), metadata_(*metadata) {}
 
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("a boolean"); }
@@ -82,7 +83,10 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
   }
 
   bool string(string_t& s) override {
-    if (state_ == State::metadata && !field_.empty()) return true;
+    if (state_ == State::metadata && !field_.empty()) {
+      metadata_[metadata_key_] = s;
+      return true;
+    }
     if (state_ == State::tensor && field_ == "dtype") {
       const auto* known = std::find_if(std::begin(kStoredTypes), std::end(kStoredTypes),
                                        [&](const StoredType& t) { return t.name == s; });
@@ -112,6 +116,7 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
         fail(fmt::format("unknown key {}", printable(s)));
       }
       field_ = state_ == State::metadata ? "value" : s;
+      if (state_ == State::metadata) metadata_key_ = s;
     }
     return true;
   }
@@ -204,8 +209,9 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
 
   const std::string& file_;
   std::vector<SafetensorsTensor>& out_;
+  std::map<std::string, std::string>& metadata_;
   State state_ = State::outside;
-  std::string name_, field_;
+  std::string name_, field_, metadata_key_;
   std::unordered_set<std::string> names_, fields_;
   SafetensorsTensor tensor_;
   const StoredType* type_ = nullptr;
@@ -237,7 +243,7 @@ SafetensorsFile SafetensorsFile::parse(std::shared_ptr<const ByteSource> source)
       throw ModelFileError(fmt::format("{}: offset 8: header begins with byte {:#04x}, want '{{'",
                                        file.name(), static_cast<uint8_t>(header[0])));
     }
-    HeaderHandler handler(file.name(), &file.tensors_);
+    HeaderHandler handler(file.name(), &file.tensors_, &file.metadata_);
     json::sax_parse(header.begin(), header.end(), &handler);
   }
   const uint64_t data = sizeof header_bytes + header_bytes;

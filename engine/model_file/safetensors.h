@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,8 @@ class SafetensorsFile {
   const std::shared_ptr<const ByteSource>& source() const { return source_; }
   const std::vector<SafetensorsTensor>& tensors() const { return tensors_; }  // in file order
   const SafetensorsTensor* find(std::string_view name) const;                 // nullptr if absent
+  // What __metadata__ says; empty without one.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
   SafetensorsFile() = default;
@@ -49,6 +52,7 @@ class SafetensorsFile {
 
   std::shared_ptr<const ByteSource> source_;
   std::vector<SafetensorsTensor> tensors_;
+  std::map<std::string, std::string> metadata_;
   std::unordered_map<std::string_view, size_t> index_;  // names live in tensors_
 };
 

@@ -1,5 +1,5 @@
-// Owns strict reading of small untrusted JSON files. For .cc files of engine/model_file only: it
-// names a JSON type.
+// Owns strict reading of small untrusted JSON files. For .cc files of engine only: it names a
+// JSON type.
 #pragma once
 
 #include <cstdint>

@@ -13,13 +13,9 @@
 
 #include "engine/checkpoint.h"
 #include "engine/model_file/byte_source.h"
+#include "engine/model_file/tensor_names.h"
 
 namespace engine {
-
-enum class NameStyle { gguf, hugging_face };
-
-// The name of a canonical tensor in a file of this style.
-std::string stored_tensor_name(NameStyle, std::string_view canonical);
 
 class TensorTable {
  public:
@@ -42,8 +38,7 @@ class TensorTable {
   void read_rows(const TensorInfo&, int64_t first, int64_t n, void* dst) const;
 
  private:
-  void add(const std::string& canonical, std::vector<int64_t> shape, NameStyle,
-           const std::string& file, const Lookup&);
+  void add(const WantedTensor&, NameStyle, const std::string& file, const Lookup&);
 
   struct Place {
     std::shared_ptr<const ByteSource> source;

@@ -30,6 +30,9 @@ void collect_end_of_generation(Spec& spec) {
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
+    if (const auto gguf = path / "tokenizer.gguf"; std::filesystem::exists(gguf, ignored)) {
+      return tokenizer::make_tokenizer(tokenizer::read_gguf_spec(GgufFile::open(gguf)));
+    }
     return tokenizer::make_tokenizer(tokenizer::read_json_spec(path));
   }
   return tokenizer::make_tokenizer(tokenizer::read_gguf_spec(GgufFile::open(path)));

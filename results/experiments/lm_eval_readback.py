@@ -32,7 +32,7 @@ if "groups" in results:
 for f in sample_files:
     task = get_file_task_name(Path(f).name)
     rows = load_dataset("json", data_files=str(root / f[1:]), split="train")
-    lines = [json.loads(line) for line in (root / f[1:]).read_text().splitlines()]
+    lines = [json.loads(line) for line in (root / f[1:]).read_text().split("\n") if line]
     assert len(rows) == len(lines) == results["n-samples"][task]["effective"], task
     joined = ""
     for line in lines:

@@ -212,12 +212,13 @@ TEST(DatasetInfos, ListsOfficialAndEmbeddedDataSets) {
   std::vector<std::string> names;
   for (const DatasetInfo& info : dataset_infos()) {
     names.push_back(info.name);
-    EXPECT_EQ(info.is_embedded, info.name.ends_with("_embedded"));
+    EXPECT_EQ(info.is_embedded,
+              info.name.ends_with("_embedded") || info.name.starts_with("ladder"));
     EXPECT_GT(info.split_rows.at("test"), 0);
     EXPECT_FALSE(info.licence.empty());
   }
   EXPECT_THAT(names, ElementsAre("mmlu", "humaneval", "humaneval_plus", "mmlu_embedded",
-                                 "humaneval_embedded"));
+                                 "humaneval_embedded", "ladder", "ladder_train", "ladder_shifted"));
 }
 
 }  // namespace

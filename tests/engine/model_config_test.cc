@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "engine/parameters.h"
 #include "tests/engine/model_file/expect_refused.h"
 
 namespace engine::testing {
@@ -22,7 +23,8 @@ ModelConfig valid() {
   c.vocab = 10;
   c.max_tokens = 64;
   c.rope.d_rot = 4;
-  c.moe = {.n_experts = 8, .n_shared = 1, .trained_k = 2, .d_expert = 6, .d_shared = 6};
+  c.moe = {.n_experts = 8, .n_shared = 1, .trained_k = 2, .d_expert = 6, .d_shared = 5};
+  c.moe.router = RouterKind::linear;
   return c;
 }
 
@@ -55,7 +57,17 @@ TEST(ModelConfig, RefusesValuesThatContradictEachOther) {
       {[](ModelConfig& c) { c.moe.n_experts = 513; }, "moe.n_experts is 513"},
       {[](ModelConfig& c) { c.moe.trained_k = 9; }, "moe.trained_k is 9, want 1 to 8"},
       {[](ModelConfig& c) { c.moe.n_shared = -1; }, "moe.n_shared is -1"},
+      {[](ModelConfig& c) { c.moe.n_shared = 9; }, "moe.n_shared is 9, want 0 to 8"},
       {[](ModelConfig& c) { c.moe.d_expert = 0; }, "moe.d_expert is 0"},
+      {[](ModelConfig& c) { c.moe.d_shared = 0; }, "moe.d_shared is 0"},
+      {[](ModelConfig& c) { c.moe.router = RouterKind::none; }, "moe.router is 0, want 1 to 3"},
+      {[](ModelConfig& c) { c.moe.router = RouterKind::representative; },
+       "moe.n_representatives is 0, want 1 to 6"},
+      {[](ModelConfig& c) {
+         c.moe.n_experts = 64;
+         c.moe.trained_k = 17;
+       },
+       "moe.trained_k is 17, want 1 to 16"},
   };
   EXPECT_NO_THROW(valid().validate("m.gguf"));
   for (const auto& k : cases) {
@@ -64,6 +76,37 @@ TEST(ModelConfig, RefusesValuesThatContradictEachOther) {
     k.apply(c);
     expect_refused([&] { c.validate("m.gguf"); }, "m.gguf", k.words);
   }
+}
+
+// The two published figures: 46.7 B in all, 12.9 B met by a token (arXiv 2401.04088, section 1).
+TEST(ModelConfig, CountsTheParametersOfMixtral) {
+  ModelConfig c;
+  c.family = "mixtral";
+  c.n_layers = 32;
+  c.d_model = 4096;
+  c.n_heads = 32;
+  c.n_kv_heads = 8;
+  c.d_head = 128;
+  c.vocab = 32000;
+  c.max_tokens = 32768;
+  c.rope.d_rot = 128;
+  c.moe = {.n_experts = 8, .n_shared = 0, .trained_k = 2, .d_expert = 14336};
+  c.moe.router = RouterKind::linear;
+  c.validate("mixtral");
+  const Parameters p = count_parameters(c);
+  EXPECT_EQ(p.total, 46'702'792'704);
+  EXPECT_EQ(p.active(c.moe, c.moe.trained_k), 12'879'925'248);
+  EXPECT_EQ(p.active(c.moe, 8), p.total);
+}
+
+TEST(ModelConfig, CountsSharedExpertsAsAlwaysActive) {
+  const ModelConfig c = valid();  // 1 shared of width 5, 7 routed of width 6, d_model 8, 2 layers
+  const Parameters p = count_parameters(c);
+  EXPECT_EQ(p.per_expert, 2 * 3 * 8 * 6);
+  EXPECT_EQ(p.total - 7 * p.per_expert, p.dense);
+  EXPECT_EQ(p.active(c.moe, 3) - p.active(c.moe, 1), 2 * p.per_expert);
+  EXPECT_EQ(p.active(c.moe, 1), p.dense);
+  EXPECT_EQ(p.active(c.moe, 8), p.total);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ TEST_F(BadInputTest, UnknownOptionTaskAndPolicyAreUsageErrors) {
                  {"mmlu_cloz", "mmlu_cloze"});
   auto args = cloze(model());
   args.insert(args.end(), {"--policy", "fixed:4"});
-  expect_refused(args, 2, {"fixed:4", "fixed:1"});
+  expect_refused(args, 2, {"fixed:4", "1 to 1"});
   expect_refused(cloze("no-such-model"), 2, {"no-such-model", "smollm2-135m"});
   expect_refused({"run", "--model", model(), "--tasks", "mmlu", "--data", "/no/such", "--db", db()},
                  2, {"/no/such"});

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
 namespace {
 
 using namespace harness;
@@ -23,6 +26,7 @@ Observation answered() {
   o.answer.options = {{-1.5, 1}, {-2.5, 2}};
   o.prompt_tokens = 100;
   o.prefix_tokens = 60;
+  o.prefix_key = "key";
   o.scheduled_ns = 1000 * kMs;
   o.timing.admitted_ns = 1003 * kMs;
   o.timing.first_ns = 1010 * kMs;
@@ -45,7 +49,6 @@ AttemptContext context() {
   c.ordinal = 17;
   c.seed = 99;
   c.session_start_ns = 400 * kMs;
-  c.prefix_key = "key";
   return c;
 }
 
@@ -116,6 +119,7 @@ TEST(RowWriter, MeasuresTimesFromTheSchedule) {
 TEST(RowWriter, WritesAGeneration) {
   auto q = five_part_query();
   q.kind = tasks::Query::Kind::generate;
+  q.max_new_tokens = 16;
   auto o = answered();
   o.answer.options.clear();
   o.answer.text = "  return 1\n";
@@ -173,6 +177,104 @@ TEST(RowWriter, AQueryThatWasNotRunHasNoMeasurements) {
   EXPECT_EQ(b.verdicts[0].outcome, "too_long");
 }
 
+// Two layers of three experts; two tokens, of which the second ran less in the second layer.
+engine::RoutingTrace small_trace() {
+  engine::ModelConfig c;
+  c.n_layers = 2;
+  c.moe.n_experts = 3;
+  engine::StepRouting step(c, 2);
+  step.begin(2);
+  for (int32_t l = 0; l < 2; ++l) {
+    std::fill(step.ids(l), step.ids(l) + 2 * engine::kMaxBudget, int16_t{-1});
+    step.ids(l)[0] = 0;
+    step.ids(l)[1] = 2;
+    step.ids(l)[engine::kMaxBudget] = 1;
+    step.margins(l)[0] = 0.25f;
+    step.margins(l)[1] = std::numeric_limits<float>::quiet_NaN();
+  }
+  step.ids(0)[engine::kMaxBudget + 1] = 2;
+  step.margins(0)[1] = 0.5f;
+  engine::RoutingTrace trace(2, 3);
+  trace.add(step, 0, 2);
+  return trace;
+}
+
+TEST(RowWriter, WritesWhichExpertsRan) {
+  auto o = answered();
+  o.trace = small_trace();
+  o.batch_experts = 2.5;
+  o.batch_k_max = 3;
+  o.weight_bytes = 1234;
+  auto c = context();
+  auto b = make_bundle(c, five_part_query(), o, choice_task(), right(), 1);
+  EXPECT_EQ(b.attempt.k_mean, 7 / 4.0);
+  EXPECT_EQ(b.attempt.k_min, 1);
+  EXPECT_EQ(b.attempt.k_max, 2);
+  EXPECT_EQ(b.attempt.batch_experts, 2.5);
+  EXPECT_EQ(b.attempt.batch_k_max, 3);
+  EXPECT_EQ(b.attempt.weights_bytes, 1234);
+  ASSERT_EQ(b.layers.size(), 2u);
+  EXPECT_EQ(b.layers[1].layer, 1);
+  EXPECT_EQ(b.layers[1].tokens, 2);
+  EXPECT_EQ(b.layers[1].k_sum, 3);
+  EXPECT_EQ(b.layers[1].k_min, 1);
+  EXPECT_EQ(b.layers[1].k_max, 2);
+  EXPECT_EQ(b.layers[0].margin_mean, std::nullopt) << "margins were not asked for";
+  ASSERT_TRUE(b.experts.has_value());
+  EXPECT_EQ(b.experts->n_layers, 2);
+  EXPECT_EQ(b.experts->n_experts, 3);
+  EXPECT_EQ(b.experts->tokens, (std::vector<uint32_t>{1, 1, 2, 1, 1, 1}));
+  c.router_margins = true;
+  b = make_bundle(c, five_part_query(), o, choice_task(), right(), 1);
+  EXPECT_EQ(b.layers[0].margin_mean, 0.375);
+  EXPECT_EQ(b.layers[0].margin_min, 0.25);
+  EXPECT_EQ(b.layers[1].margin_mean, 0.25);
+}
+
+TEST(RowWriter, WritesWhatThePolicyDecided) {
+  auto o = answered();
+  auto& d = o.decision;
+  d.budget.k = 4;
+  d.budget.selector = engine::Selector::top_p;
+  d.budget.value = 0.5f;
+  auto a = bundle(five_part_query(), o, right()).attempt;
+  EXPECT_EQ(a.k_requested, 4);
+  EXPECT_EQ(a.budget, "k=4;top_p=0.5");
+  EXPECT_EQ(a.capped, std::nullopt) << "no cap: not measured";
+  EXPECT_EQ(a.k_uncapped, std::nullopt);
+  EXPECT_EQ(a.complexity, std::nullopt);
+  EXPECT_EQ(a.predict_us, std::nullopt);
+  d.k_uncapped = 9;
+  d.capped = true;
+  d.complexity = 5.5;
+  d.p_correct_by_k = {{1, 0.25}, {16, 0.5}};
+  d.own_cost.flops = 10;
+  o.predict_ns = 5000;
+  a = bundle(five_part_query(), o, right()).attempt;
+  EXPECT_EQ(a.capped, 1);
+  EXPECT_EQ(a.k_uncapped, 9);
+  EXPECT_EQ(a.complexity, 5.5);
+  EXPECT_EQ(a.p_k_json, "[[1,0.25],[16,0.5]]");
+  EXPECT_EQ(a.predict_us, 5);
+  // A query whose scores were not finite has its decision, and no measurement of experts.
+  o.answer = {};
+  o.answer.status = tasks::Answer::Status::not_finite;
+  a = bundle(five_part_query(), o, right()).attempt;
+  EXPECT_EQ(a.status, "not_finite");
+  EXPECT_EQ(a.k_requested, 4);
+  EXPECT_EQ(a.k_mean, std::nullopt);
+}
+
+TEST(RowWriter, WhatWasNotToBeMarkedIsDoneAndUngraded) {
+  tasks::Score s;
+  s.state = tasks::Score::State::unscored;
+  s.verdict = tasks::Verdict::not_run;
+  const auto b = bundle(five_part_query(), answered(), s);
+  EXPECT_EQ(b.attempt.status, "ok");
+  EXPECT_EQ(b.verdicts[0].outcome, "not_run");
+  EXPECT_EQ(b.verdicts[0].correct, std::nullopt);
+}
+
 TEST(RowWriter, OurOwnFailureIsNeitherRightNorWrong) {
   tasks::Score s;
   s.state = tasks::Score::State::unscored;
@@ -189,6 +291,7 @@ TEST(RowWriter, OurOwnFailureIsNeitherRightNorWrong) {
 TEST(RowWriter, AnAttemptWithoutItsPrefixNamesNone) {
   auto o = answered();
   o.prefix_tokens = 0;
+  o.prefix_key.clear();
   EXPECT_EQ(bundle(five_part_query(), o, right()).attempt.prefix_sha256, std::nullopt);
 }
 
@@ -199,7 +302,10 @@ TEST(RowWriter, APrefixHasItsOwnRow) {
   p.wall_ns = 7 * kMs;
   p.ledger.add_executed(Part::attention, {.flops = 10});
   p.ledger.add_executed(Part::experts, {.flops = 20});
-  const auto row = make_prefix_row(p);
+  p.budget = "k=4";
+  const auto row = make_prefix_row(p, 2);
+  EXPECT_EQ(row.budget, "k=4");
+  EXPECT_EQ(row.policy, 2);
   EXPECT_EQ(row.prefix_sha256, "key");
   EXPECT_EQ(row.n_tokens, 60);
   EXPECT_EQ(row.prefill_us, 7000);

@@ -20,6 +20,13 @@ class RunTest : public testing::Test {
     support::write_tiny_model(model());
   }
 
+  // A mixture of 16 experts beside the dense model.
+  std::filesystem::path moe() const {
+    const auto path = folder_.path() / "tiny_moe";
+    if (!std::filesystem::exists(path)) support::write_tiny_model(path, {.n_experts = 16});
+    return path;
+  }
+
   std::filesystem::path model() const { return folder_.path() / "tiny"; }
   std::string db(const std::string& name = "run.db") const { return folder_.path() / name; }
   program::Result moeval(const std::vector<std::string>& args) const {

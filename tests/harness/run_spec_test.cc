@@ -14,6 +14,7 @@
 namespace {
 
 using harness::attempt_seed;
+using harness::RunKind;
 using harness::RunSpec;
 using harness::select_samples;
 using testing::ElementsAre;
@@ -156,7 +157,27 @@ TEST(Validate, NamesTheOptionAndItsValue) {
       {[](RunSpec& s) { s.threads = -1; }, {"--threads -1"}},
       {[](RunSpec& s) { s.streams = 0; }, {"--streams 0"}},
       {[](RunSpec& s) { s.batch_rows = 8; }, {"--batch-rows 8"}},
-      {[](RunSpec& s) { s.policy = "fixed:2"; }, {"--policy fixed:2", "trained"}},
+      {[](RunSpec& s) { s.policy = "fixed:17"; }, {"--policy 'fixed:17'", "at most 16"}},
+      {[](RunSpec& s) { s.policy = "fixd:2"; }, {"--policy 'fixd:2'", "nearest: fixed:K"}},
+      {[](RunSpec& s) { s.ranks = 0; }, {"--ranks 0"}},
+      {[](RunSpec& s) { s.latency_cap_ms = 5; }, {"--latency-cap", "--latency-coefficients"}},
+      {[](RunSpec& s) { s.latency_file = "c.json"; }, {"--latency-cap", "--latency-coefficients"}},
+      {[](RunSpec& s) {
+         s.latency_cap_ms = 0;
+         s.latency_file = "c.json";
+       },
+       {"--latency-cap 0"}},
+      {[](RunSpec& s) { s.kind = RunKind::sweep; }, {"--grid"}},
+      {[](RunSpec& s) {
+         s.kind = RunKind::sweep;
+         s.grid = {4, 2};
+       },
+       {"--grid 4,2", "ascending"}},
+      {[](RunSpec& s) {
+         s.kind = RunKind::sweep;
+         s.grid = {1, 17};
+       },
+       {"--grid 1,17", "1 to 16"}},
       {[](RunSpec& s) {
          s.new_run = true;
          s.resume = "abc";
@@ -189,6 +210,17 @@ TEST(RunName, TellsRunsApartThatAskDifferentThings) {
   with([](RunSpec& o) { o.model = "some/model.gguf"; });
   with([](RunSpec& o) { o.tasks = {"mmlu"}; });
   with([](RunSpec& o) { o.policy = "fixed:1"; });
+  with([](RunSpec& o) { o.latency_cap_ms = 10; });
+  with([](RunSpec& o) { o.gate_norm = engine::GateNorm::raw; });
+  with([](RunSpec& o) { o.generate = false; });
+  with([](RunSpec& o) {
+    o.kind = RunKind::sweep;
+    o.grid = {1, 2};
+  });
+  with([](RunSpec& o) {
+    o.kind = RunKind::sweep;
+    o.grid = {1, 4};
+  });
   with([](RunSpec& o) { o.num_fewshot = 0; });
   with([](RunSpec& o) { o.limit = 5; });
   with([](RunSpec& o) { o.sample = 5; });

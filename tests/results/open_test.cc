@@ -64,10 +64,10 @@ TEST_F(OpenTest, AForeignDatabaseIsRefusedAndStaysAsItWas) {
 
 TEST_F(OpenTest, ANewerStoreIsRefusedAndStaysAsItWas) {
   make_store(file_);
-  Sql(file_).run("PRAGMA user_version=7; PRAGMA wal_checkpoint(TRUNCATE)");
+  Sql(file_).run("PRAGMA user_version=77; PRAGMA wal_checkpoint(TRUNCATE)");
   const std::string before = bytes_of(file_);
   for (const Mode mode : {Mode::read, Mode::write})
-    EXPECT_THAT(refusal(file_, mode), AllOf(HasSubstr("schema version 7"), HasSubstr("newer")));
+    EXPECT_THAT(refusal(file_, mode), AllOf(HasSubstr("schema version 77"), HasSubstr("newer")));
   EXPECT_EQ(bytes_of(file_), before);
 }
 
@@ -115,11 +115,11 @@ constexpr char kAddColumn[] = "ALTER TABLE run ADD COLUMN colour TEXT;";
 TEST_F(OpenTest, AnOlderStoreIsMigratedWithABackupBeside) {
   make_store(file_);
   std::vector<Migration> two(schema_migrations().begin(), schema_migrations().end());
-  two.push_back({2, kAddColumn});
+  two.push_back({kSchemaVersion + 1, kAddColumn});
   EXPECT_THAT(message_of<StoreError>([&] { open_store_file(file_, Mode::read, {}, two); }),
               HasSubstr("any command that writes migrates it"));
   open_store_file(file_, Mode::write, {}, two);
-  EXPECT_EQ(Sql(file_).one("PRAGMA user_version"), "2");
+  EXPECT_EQ(Sql(file_).one("PRAGMA user_version"), std::to_string(kSchemaVersion + 1));
   EXPECT_EQ(Sql(file_).one("SELECT colour FROM run"), "~");
   std::vector<std::filesystem::path> backups;
   for (const auto& e : std::filesystem::directory_iterator(folder_)) {
@@ -128,17 +128,34 @@ TEST_F(OpenTest, AnOlderStoreIsMigratedWithABackupBeside) {
   ASSERT_EQ(backups.size(), 1u);
   auto old = ResultStore::open(backups[0], Mode::read);
   EXPECT_THAT(old->verify().problems, IsEmpty());
-  EXPECT_EQ(Sql(backups[0]).one("PRAGMA user_version"), "1");
-  EXPECT_THAT(refusal(file_), HasSubstr("schema version 2"));
+  EXPECT_EQ(Sql(backups[0]).one("PRAGMA user_version"), std::to_string(kSchemaVersion));
+  EXPECT_THAT(refusal(file_), HasSubstr(fmt::format("schema version {}", kSchemaVersion + 1)));
+}
+
+TEST_F(OpenTest, RowsOfTheFirstSchemaKeepTheirChecksums) {
+  make_store(file_);
+  Sql(file_).run(
+      "ALTER TABLE attempt DROP COLUMN budget; ALTER TABLE prefix DROP COLUMN budget;"
+      "ALTER TABLE attempt_layer DROP COLUMN k_min;"
+      "ALTER TABLE attempt_layer DROP COLUMN margin_mean;"
+      "ALTER TABLE attempt_layer DROP COLUMN margin_min;"
+      "DELETE FROM columns WHERE col IN ('budget', 'margin_mean', 'margin_min')"
+      "  OR (tbl = 'attempt_layer' AND col = 'k_min');"
+      "PRAGMA user_version = 1; PRAGMA wal_checkpoint(TRUNCATE)");
+  EXPECT_THAT(refusal(file_, Mode::read), HasSubstr("any command that writes migrates it"));
+  EXPECT_THAT(writer()->verify().problems, IsEmpty());
+  EXPECT_EQ(Sql(file_).one("PRAGMA user_version"), std::to_string(kSchemaVersion));
+  EXPECT_EQ(Sql(file_).one("SELECT COUNT(*) FROM attempt WHERE budget IS NULL"), "1");
 }
 
 TEST_F(OpenTest, AMigrationThatFailsHalfWayLeavesTheOldSchema) {
   make_store(file_);
   std::vector<Migration> two(schema_migrations().begin(), schema_migrations().end());
-  two.push_back({2, "ALTER TABLE run ADD COLUMN colour TEXT; INSERT INTO nowhere VALUES(1);"});
+  two.push_back({kSchemaVersion + 1,
+                 "ALTER TABLE run ADD COLUMN colour TEXT; INSERT INTO nowhere VALUES(1);"});
   EXPECT_THAT(message_of<StoreError>([&] { open_store_file(file_, Mode::write, {}, two); }),
               HasSubstr("nowhere"));
-  EXPECT_EQ(Sql(file_).one("PRAGMA user_version"), "1");
+  EXPECT_EQ(Sql(file_).one("PRAGMA user_version"), std::to_string(kSchemaVersion));
   EXPECT_EQ(Sql(file_).one("SELECT COUNT(*) FROM pragma_table_info('run') WHERE name = 'colour'"),
             "0");
   EXPECT_THAT(reader()->verify().problems, IsEmpty());

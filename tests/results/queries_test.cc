@@ -124,7 +124,74 @@ TEST_F(QueriesTest, TasksAndPrefixesOfARun) {
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].task.name, "planted_task");
   EXPECT_EQ(tasks[0].dataset.sha256, hash_of("data"));
+  const auto policies = policies_of_run(*store, 1);
+  ASSERT_EQ(policies.size(), 2u);
+  EXPECT_EQ(policies[1].label, "fixed:2");
+  EXPECT_EQ(policies[1].k_fixed, 2);
   EXPECT_EQ(prefix_flops(*store, 1), (FlopsByPart{1, 2, 3, 4, 5}));
+}
+
+TEST_F(QueriesTest, PlannedCellsCountWhatWasPromisedBegunOrNot) {
+  {
+    auto store = writer();
+    RunPlan second = small_plan(3, {4});
+    second.run.run_uuid = "second";
+    second.tasks.push_back(second.tasks[0]);
+    second.tasks[1].task.name = "later_task";
+    second.tasks[1].task.task_sha256 = hash_of("later");
+    for (int i = 0; i < 3; ++i) second.planned.push_back({.task = 1, .sample = i});
+    store->begin_or_resume(second);
+    store->append(bundle_for(second, 0));
+    AttemptBundle unmarked = bundle_for(second, 1);
+    unmarked.verdicts.clear();
+    store->append(unmarked);
+    AttemptBundle failed = bundle_for(second, 2);
+    failed.attempt.status = "infra";
+    store->append(failed);
+    store->finish("interrupted");
+  }
+  const auto store = reader();
+  const auto first = planned_cells(*store, 1);
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first[0].policy, "fixed:1");
+  EXPECT_EQ(first[1].planned, 3);
+  EXPECT_EQ(first[1].graded, 3) << "a retried row counts once";
+  const auto cells = planned_cells(*store, find_run(*store, "second").run_id);
+  ASSERT_EQ(cells.size(), 2u);
+  EXPECT_EQ(cells[0].task, "planted_task");
+  EXPECT_EQ(cells[0].planned, 3);
+  EXPECT_EQ(cells[0].done, 2);
+  EXPECT_EQ(cells[0].graded, 1);
+  EXPECT_EQ(cells[1].task, "later_task");
+  EXPECT_EQ(cells[1].planned, 3);
+  EXPECT_EQ(cells[1].done, 0);
+}
+
+TEST_F(QueriesTest, PrefixesBelongToTheTaskAndPolicyThatUsedThem) {
+  {
+    auto store = writer();
+    RunPlan second = small_plan(2, {1, 2});
+    second.run.run_uuid = "second";
+    store->begin_or_resume(second);
+    for (int i = 0; i < 4; ++i) {
+      AttemptBundle b = bundle_for(second, i);
+      const int policy = i / 2;
+      b.attempt.prefix_sha256 = hash_of(policy == 0 ? "p0" : "p1");
+      if (i == 0) b.prefixes = {{hash_of("p0"), 0, 10, {1, 2, 3, 4, 5}, {}}};
+      if (i == 2) b.prefixes = {{hash_of("p1"), 1, 10, {10, 20, 30, 40, 50}, {}}};
+      if (i == 3)
+        b.prefixes = {{hash_of("p1"), 1, 10, {10, 20, 30, 40, 50}, {}}};  // computed again
+      store->append(b);
+    }
+    store->finish("complete");
+  }
+  const auto store = reader();
+  const auto run = find_run(*store, "second").run_id;
+  const auto task = tasks_of_run(*store, run).at(0).task_id;
+  EXPECT_EQ(prefix_flops(*store, run, task, "fixed:1"), (FlopsByPart{1, 2, 3, 4, 5}));
+  EXPECT_EQ(prefix_flops(*store, run, task, "fixed:2"), (FlopsByPart{20, 40, 60, 80, 100}));
+  EXPECT_EQ(prefix_flops(*store, run, task + 1, "fixed:2"), FlopsByPart{});
+  EXPECT_EQ(prefix_flops(*store, 1, 1, "fixed:1"), FlopsByPart{}) << "nobody used that one";
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ TEST_F(WriteTest, EveryValueComesBackExactly) {
   b.output_text = std::string("NUL \0 inside, \xff not UTF-8", 25);
   b.options[0].logprob_nats = -std::numeric_limits<double>::infinity();
   b.options[1].logprob_nats = std::numeric_limits<double>::quiet_NaN();
-  b.layers = {{0, 20, 40, 2}, {1, 20, 60, 3}};
+  b.layers = {{0, 20, 40, 2, 1, 0.25, 0.125}, {1, 20, 60, 3}};
   b.experts = ExpertCounts{2, 3, {0, 127, 128, 300, 65536, 4294967295u}};
   store->append(b);
   EXPECT_EQ(store->finish("complete"), "complete") << "finish recomputes the checksums";

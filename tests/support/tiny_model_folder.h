@@ -45,23 +45,33 @@ inline std::string byte_tokenizer_json() {
       vocab);
 }
 
-// Deterministic in `seed`: two folders of one seed are byte-identical.
-inline void write_tiny_model(const std::filesystem::path& folder, uint64_t seed = 1) {
+struct TinyModel {
+  uint64_t seed = 1;          // two folders of one seed are byte-identical
+  int n_experts = 0;          // 0: a dense llama; else a mixtral of so many experts, 4 trained
+  float router_scale = 1.0f;  // of the router's weights; 1e38 makes its scores overflow
+};
+
+inline void write_tiny_model(const std::filesystem::path& folder, const TinyModel& tiny) {
   std::filesystem::create_directories(folder);
   constexpr int kVocab = 257, kModel = 32, kHidden = 48, kLayers = 2, kHeads = 4, kKv = 2;
   constexpr int kHead = kModel / kHeads;
   write_file(folder / "config.json",
-             fmt::format(R"({{"architectures": ["LlamaForCausalLM"], "model_type": "llama",
+             fmt::format(R"({{{}
 "hidden_size": {}, "intermediate_size": {}, "num_hidden_layers": {}, "num_attention_heads": {},
 "num_key_value_heads": {}, "vocab_size": {}, "max_position_embeddings": 8192,
 "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": true, "hidden_act": "silu",
 "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
 "bos_token_id": 256, "eos_token_id": 256}})",
+                         tiny.n_experts == 0
+                             ? R"("architectures": ["LlamaForCausalLM"], "model_type": "llama",)"
+                             : fmt::format(R"("architectures": ["MixtralForCausalLM"],
+"model_type": "mixtral", "num_local_experts": {}, "num_experts_per_tok": 4,)",
+                                           tiny.n_experts),
                          kModel, kHidden, kLayers, kHeads, kKv, kVocab));
   write_file(folder / "tokenizer.json", byte_tokenizer_json());
   write_file(folder / "tokenizer_config.json",
              R"({"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>"})");
-  uint64_t state = seed;
+  uint64_t state = tiny.seed;
   const auto uniform = [&state] {  // in (-1, 1)
     state = state * 6364136223846793005ull + 1442695040888963407ull;
     return static_cast<float>(static_cast<int64_t>(state) >> 40) / static_cast<float>(1 << 23);
@@ -90,12 +100,28 @@ inline void write_tiny_model(const std::filesystem::path& folder, uint64_t seed 
     add(name("self_attn.v_proj"), kKv * kHead, kModel, 0, 0.3f);
     add(name("self_attn.o_proj"), kModel, kHeads * kHead, 0, 0.3f);
     add(name("post_attention_layernorm"), 0, kModel, 1, 0.1f);
-    add(name("mlp.gate_proj"), kHidden, kModel, 0, 0.3f);
-    add(name("mlp.up_proj"), kHidden, kModel, 0, 0.3f);
-    add(name("mlp.down_proj"), kModel, kHidden, 0, 0.3f);
+    if (tiny.n_experts == 0) {
+      add(name("mlp.gate_proj"), kHidden, kModel, 0, 0.3f);
+      add(name("mlp.up_proj"), kHidden, kModel, 0, 0.3f);
+      add(name("mlp.down_proj"), kModel, kHidden, 0, 0.3f);
+      continue;
+    }
+    add(name("block_sparse_moe.gate"), tiny.n_experts, kModel, 0, tiny.router_scale);
+    for (int e = 0; e < tiny.n_experts; ++e) {
+      const auto expert = [&](const char* part) {
+        return name(fmt::format("block_sparse_moe.experts.{}.{}", e, part).c_str());
+      };
+      add(expert("w1"), kHidden, kModel, 0, 0.3f);
+      add(expert("w3"), kHidden, kModel, 0, 0.3f);
+      add(expert("w2"), kModel, kHidden, 0, 0.3f);
+    }
   }
   add("model.norm.weight", 0, kModel, 1, 0.1f);
   write_file(folder / "model.safetensors", writer.bytes());
+}
+
+inline void write_tiny_model(const std::filesystem::path& folder, uint64_t seed = 1) {
+  write_tiny_model(folder, TinyModel{.seed = seed});
 }
 
 }  // namespace support

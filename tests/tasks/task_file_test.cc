@@ -40,9 +40,10 @@ std::string error_with(std::string_view name, const char* patch) {
   return error_of(value.dump());
 }
 
-TEST(BuiltInTasks, AreSixAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(task_names(), ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus", "mmlu",
-                                        "mmlu_cloze", "mmlu_lmeval"));
+TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
+  EXPECT_THAT(task_names(),
+              ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus", "ladder",
+                          "ladder_shifted", "ladder_train", "mmlu", "mmlu_cloze", "mmlu_lmeval"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
@@ -153,7 +154,11 @@ TEST(TaskFile, UnknownKeysNameThePointerAndTheNearestKey) {
             "my.json: /num_fewshots: unknown key, the nearest known key is \"num_fewshot\"");
   EXPECT_EQ(error_with("mmlu", R"({"prompt": {"strip": true}})"),
             "my.json: /prompt/strip: unknown key, want one of header, item, separator, "
-            "strip_question");
+            "strip_question, wordings");
+  EXPECT_EQ(error_with("mmlu_cloze", R"({"prompt": {"wordings": [{"header": "x"}]}})"),
+            "my.json: /prompt/wordings/0/item: is missing");
+  EXPECT_EQ(error_with("mmlu_cloze", R"({"prompt": {"wordings": 1}})"),
+            "my.json: /prompt/wordings: is a number, want an array of objects");
   EXPECT_EQ(error_with("humaneval", R"({"generation": {"max_tokens": 5}})"),
             "my.json: /generation/max_tokens: unknown key, the nearest known key is "
             "\"max_new_tokens\"");

@@ -179,11 +179,12 @@ TEST_F(HfCheckpoint, RefusesAWrongConfig) {
     const char* words;
   } cases[] = {
       {"model_type", "gpt_neox", "architecture 'gpt_neox' is not supported; known: llama"},
-      {"model_type", "mixtral", "mixture-of-experts architecture 'mixtral' is not supported yet"},
-      {"model_type", "olmoe", "mixture-of-experts architecture 'olmoe'"},
+      {"model_type", "mixtral", "num_local_experts is missing"},
+      {"model_type", "olmoe", "num_experts is missing"},
       {"model_type", nullptr, "model_type is missing"},
       {"model_type", 5, "model_type is a JSON number, want a string"},
-      {"num_local_experts", 8, "mixture-of-experts"},
+      {"num_local_experts", 8, "num_local_experts is 8, but model_type llama is dense"},
+      {"num_experts", 8, "num_experts is 8, but model_type llama is dense"},
       {"hidden_size", "8", "hidden_size is a JSON string, want an integer"},
       {"hidden_size", 8.0, "want an integer"},
       {"hidden_size", 0, "hidden_size is 0"},
@@ -262,6 +263,7 @@ TEST_F(HfCheckpoint, OpensEveryGoldenCheckpoint) {
   for (const auto& entry : std::filesystem::directory_iterator(golden)) {
     if (!std::filesystem::exists(entry.path() / "config.json")) continue;
     const std::string name = entry.path().filename();
+    if (std::filesystem::exists(entry.path() / "logits_by_k.f32")) continue;  // moe_checkpoint_test
     SCOPED_TRACE(name);
     const auto c = Checkpoint::open(entry.path());
     const ModelConfig& m = c->config();

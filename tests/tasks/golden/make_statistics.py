@@ -12,6 +12,7 @@ import pathlib
 import numpy
 import scipy
 from lm_eval.api.metrics import pooled_sample_stderr
+from mt19937_64 import mt19937_64
 from scipy import stats
 
 
@@ -73,23 +74,6 @@ def claims():
                 n += 1
             out.append({"p": p, "n_over": t, "n": n})
     return out
-
-
-def mt19937_64(seed):
-    """The generator of C++'s std::mt19937_64 (Nishimura and Matsumoto 2004)."""
-    mask, n = 2**64 - 1, 312
-    state = [seed]
-    for i in range(1, n):
-        state.append((6364136223846793005 * (state[-1] ^ state[-1] >> 62) + i) & mask)
-    while True:
-        for i in range(n):
-            x = state[i] & ~0x7FFFFFFF & mask | state[(i + 1) % n] & 0x7FFFFFFF
-            state[i] = state[(i + 156) % n] ^ x >> 1 ^ (0xB5026F5AA96619E9 if x & 1 else 0)
-        for x in state:
-            x ^= x >> 29 & 0x5555555555555555
-            x ^= x << 17 & 0x71D67FFFEDA60000 & mask
-            x ^= x << 37 & 0xFFF7EEE000000000 & mask
-            yield x ^ x >> 43
 
 
 def bootstrap(seed=20240517, n=10, n_resamples=40):

@@ -1,0 +1,70 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+
+#include "engine/checkpoint.h"
+#include "harness/commands.h"
+#include "harness/detach.h"
+#include "harness/dry_run.h"
+#include "harness/exit_code.h"
+#include "harness/places.h"
+#include "harness/run_session.h"
+#include "harness/standard_tables.h"
+#include "harness/sweep_report.h"
+
+namespace harness {
+namespace {
+
+void print_tables(const SweepOptions& o, const RunPlan& plan, const Sweep& sweep) {
+  std::map<std::string, int64_t> bytes;
+  for (const auto& s : plan.suites)
+    for (const size_t i : s.chosen) {
+      const auto& sample = s.data->samples[i];
+      bytes[s.task->name() + ":" + sample.id] = static_cast<int64_t>(sample.input.size());
+    }
+  const auto tables = make_standard_tables(sweep, o.spec.seed,
+                                           [&](const std::string& task, const std::string& sample) {
+                                             return bytes.at(task + ":" + sample);
+                                           });
+  for (const auto& file : write_tables(o.tables, sweep, tables))
+    fmt::print(stderr, "wrote {} ({} questions)\n", file.string(), tables.oracle.size());
+}
+
+}  // namespace
+
+int command_sweep(const SweepOptions& o) {
+  RunSpec spec = o.spec;
+  spec.kind = RunKind::sweep;
+  spec.validate();
+  for (const auto& t : spec.tasks) tasks::make_task(t);
+  // Only the header is read: the model comes after the sandbox has been forked.
+  const auto checkpoint = engine::Checkpoint::open(resolve_model(spec.model));
+  spec.grid = clipped_grid(spec.grid, checkpoint->config().moe.max_k());
+  if (o.detach && !o.dry_run) {
+    open_folder_of(spec.db);
+    if (!detach(log_path(spec.db, "sweep"))) return kOk;
+  }
+  std::unique_ptr<tasks::Sandbox> sandbox;
+  if (!o.dry_run) sandbox = start_sandbox(spec);
+  const InterruptGuard interrupt;
+  const RunPlan plan = make_plan(spec);
+  tell_data(plan);
+  if (o.dry_run) {
+    auto model = load_model(spec);
+    const auto policies = load_policies(spec, plan, model);
+    print_dry_run({spec, true, o.format}, plan, model, policies);
+    return kOk;
+  }
+  const RunOutcome out = execute(spec, plan, sandbox.get(), interrupt);
+  if (out.was_complete)
+    fmt::print(stderr, "already complete: nothing was run (--new-run starts afresh)\n");
+  const auto store = results::ResultStore::open(spec.db, results::ResultStore::Mode::read);
+  const auto sweep = read_sweep(*store, out.run_uuid);
+  fmt::print("{}", render_sweep(sweep, o.format));
+  const int code = tell_end(out, spec.db, interrupt);
+  if (!o.tables.empty() && code == kOk) print_tables(o, plan, sweep);
+  return code;
+}
+
+}  // namespace harness

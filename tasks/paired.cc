@@ -1,0 +1,268 @@
+#include "tasks/paired.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "tasks/random_draw.h"
+
+namespace tasks {
+namespace {
+
+double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
+
+struct Cluster {
+  double sum = 0, n = 0;
+};
+
+double mean_of(std::span<const Cluster> clusters) {
+  double sum = 0, n = 0;
+  for (const Cluster& c : clusters) {
+    sum += c.sum;
+    n += c.n;
+  }
+  return sum / n;
+}
+
+// Linear interpolation between order statistics at p (count - 1), as NumPy does by default.
+double quantile(std::span<const double> sorted, double p) {
+  const double at = std::clamp(p, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
+  const auto low = static_cast<size_t>(at);
+  const size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+// Acceleration: skewness of the jackknife values, leaving out one cluster at a time.
+double acceleration(std::span<const Cluster> clusters) {
+  double sum = 0, n = 0;
+  for (const Cluster& c : clusters) {
+    sum += c.sum;
+    n += c.n;
+  }
+  std::vector<double> left_out;
+  double centre = 0;
+  for (const Cluster& c : clusters) {
+    left_out.push_back((sum - c.sum) / (n - c.n));
+    centre += left_out.back() / static_cast<double>(clusters.size());
+  }
+  double squares = 0, cubes = 0;
+  for (const double v : left_out) {
+    squares += (centre - v) * (centre - v);
+    cubes += (centre - v) * (centre - v) * (centre - v);
+  }
+  return squares > 0 ? cubes / (6 * std::pow(squares, 1.5)) : 0;
+}
+
+// BCa's place of a nominal tail probability in the bootstrap distribution.
+double corrected(double p, double bias, double accelerate) {
+  const double z = bias + normal_quantile(p);
+  return normal_cdf(bias + z / (1 - accelerate * z));
+}
+
+bool is_verdict(double difference) {
+  return difference == -1 || difference == 0 || difference == 1;
+}
+
+}  // namespace
+
+McNemar mcnemar(const PairedTable& t) {
+  const int64_t n = t.discordant();
+  if (n == 0) return {};
+  const int64_t least = std::min(t.right_to_wrong, t.wrong_to_right);
+  // P(X = least), X from Binomial(n, 1/2); the thinner terms follow by their ratio.
+  int sign = 0;  // std::lgamma would write a global one
+  const auto log_factorial = [&sign](int64_t k) {
+    return lgamma_r(static_cast<double>(k) + 1, &sign);
+  };
+  const double seen = std::exp(log_factorial(n) - log_factorial(least) - log_factorial(n - least) -
+                               static_cast<double>(n) * std::log(2.0));
+  double tail = 0, term = seen;
+  for (int64_t k = least; k >= 0 && term > 0; --k) {
+    tail += term;
+    term *= static_cast<double>(k) / static_cast<double>(n - k + 1);
+  }
+  return {std::min(1.0, 2 * tail), std::min(1.0, 2 * tail - seen)};
+}
+
+double normal_quantile(double p) {
+  assert(p > 0 && p < 1);
+  // Upper half by symmetry, where erfc of a positive argument keeps its relative precision.
+  const double tail = std::min(p, 1 - p);
+  double low = 0, high = 40;
+  for (int i = 0; i < 200 && low < high; ++i) {
+    const double middle = 0.5 * (low + high);
+    if (middle == low || middle == high) break;
+    (normal_cdf(-middle) > tail ? low : high) = middle;
+  }
+  return p < 0.5 ? -high : high;
+}
+
+std::string_view interval_method_name(IntervalMethod method) {
+  switch (method) {
+    case IntervalMethod::score:
+      return "score";
+    case IntervalMethod::normal:
+      return "normal";
+    case IntervalMethod::bootstrap_bca:
+      return "cluster bootstrap, BCa";
+    case IntervalMethod::bootstrap_percentile:
+      return "cluster bootstrap, percentile";
+  }
+  return "";
+}
+
+std::optional<PairedDifference> score_difference(const PairedTable& t, double level) {
+  assert(level > 0 && level < 1);
+  if (t.n() < 1) return std::nullopt;
+  const auto n = static_cast<double>(t.n());
+  const auto worse = static_cast<double>(t.right_to_wrong);
+  const auto better = static_cast<double>(t.wrong_to_right);
+  PairedDifference out;
+  out.method = IntervalMethod::score;
+  out.n = out.n_clusters = t.n();
+  out.difference = (better - worse) / n;
+  out.standard_error = std::sqrt(((better + worse) / n - out.difference * out.difference) / n);
+  // How many standard errors the data are above a true difference of d. The variance takes the
+  // share of right-to-wrong that is most likely under d: the larger root of a quadratic.
+  const auto score = [&](double d) {
+    const double a = 2 * n, b = (2 * n - better + worse) * d - better - worse;
+    const double c = -worse * d * (1 - d);
+    const double share = (std::sqrt(std::max(0.0, b * b - 4 * a * c)) - b) / (2 * a);
+    const double above = better - worse - n * d;
+    const double variance = n * (2 * share + d * (1 - d));
+    if (variance > 0) return above / std::sqrt(variance);
+    return above > 0 ? HUGE_VAL : above < 0 ? -HUGE_VAL : 0.0;
+  };
+  const double z = normal_quantile(0.5 + level / 2);
+  const auto bound = [&](double inside, double outside, double target) {
+    for (int i = 0; i < 100; ++i) {
+      const double middle = 0.5 * (inside + outside);
+      (std::abs(score(middle)) < target ? inside : outside) = middle;
+    }
+    return inside;
+  };
+  out.interval = {bound(out.difference, -1, z), bound(out.difference, 1, z)};
+  return out;
+}
+
+std::optional<PairedDifference> normal_difference(std::span<const double> differences,
+                                                  double level) {
+  assert(level > 0 && level < 1);
+  const auto centre = mean(differences);
+  if (!centre) return std::nullopt;
+  const auto n = static_cast<double>(differences.size());
+  double squares = 0;  // about the mean: no cancellation
+  for (const double d : differences) squares += (d - *centre) * (d - *centre);
+  PairedDifference out;
+  out.difference = *centre;
+  out.standard_error = std::sqrt(squares / n / n);
+  const double half = normal_quantile(0.5 + level / 2) * out.standard_error;
+  out.interval = {*centre - half, *centre + half};
+  out.n = out.n_clusters = static_cast<int64_t>(differences.size());
+  return out;
+}
+
+std::optional<PairedDifference> bootstrap_difference(std::span<const Group> groups, double level,
+                                                     int n_resamples, uint64_t seed) {
+  assert(level > 0 && level < 1 && n_resamples >= 2);
+  std::vector<Cluster> clusters;
+  PairedDifference out;
+  for (const Group& g : groups) {
+    if (g.values.empty()) continue;
+    Cluster& c = clusters.emplace_back();
+    for (const double v : g.values) c.sum += v;
+    c.n = static_cast<double>(g.values.size());
+    out.n += static_cast<int64_t>(g.values.size());
+  }
+  if (clusters.size() < 2) return std::nullopt;
+  out.n_clusters = static_cast<int64_t>(clusters.size());
+  out.difference = mean_of(clusters);
+
+  std::mt19937_64 random(seed);
+  std::vector<double> means(static_cast<size_t>(n_resamples));
+  for (double& m : means) {
+    Cluster total;
+    for (size_t i = 0; i < clusters.size(); ++i) {
+      const Cluster& c = clusters[draw(random, clusters.size())];
+      total.sum += c.sum;
+      total.n += c.n;
+    }
+    m = total.sum / total.n;
+  }
+  out.standard_error = *standard_error(means) * std::sqrt(static_cast<double>(n_resamples));
+  std::sort(means.begin(), means.end());
+
+  const double tail = (1 - level) / 2;
+  double lower = tail, upper = 1 - tail;
+  out.method = IntervalMethod::bootstrap_percentile;
+  if (out.n_clusters >= kFewestClustersForBca) {
+    // Bias: where the estimate stands among the resamples, ties counted half.
+    const auto below = std::lower_bound(means.begin(), means.end(), out.difference);
+    const auto not_above = std::upper_bound(means.begin(), means.end(), out.difference);
+    const double share =
+        static_cast<double>((below - means.begin()) + (not_above - means.begin())) /
+        (2.0 * static_cast<double>(n_resamples));
+    if (share > 0 && share < 1) {
+      const double bias = normal_quantile(share), accelerate = acceleration(clusters);
+      lower = corrected(tail, bias, accelerate);
+      upper = corrected(1 - tail, bias, accelerate);
+      out.method = IntervalMethod::bootstrap_bca;
+    }
+  }
+  out.interval = {quantile(means, lower), quantile(means, upper)};
+  return out;
+}
+
+std::optional<PairedDifference> paired_difference(std::span<const Group> clusters, double level) {
+  PairedTable table;  // which of the concordant ones are right does not matter here
+  for (const Group& g : clusters) {
+    if (g.values.empty()) continue;
+    if (g.values.size() > 1 || !is_verdict(g.values[0]))
+      return bootstrap_difference(clusters, level);
+    ++(g.values[0] < 0   ? table.right_to_wrong
+       : g.values[0] > 0 ? table.wrong_to_right
+                         : table.both_right);
+  }
+  return score_difference(table, level);
+}
+
+NonInferiority judge_non_inferiority(const Interval& i, double margin) {
+  assert(margin > 0);
+  if (i.lower > 0) return NonInferiority::improved;
+  if (i.lower > -margin)
+    return i.upper < 0 ? NonInferiority::worse_within_margin : NonInferiority::non_inferior;
+  return i.upper < 0 ? NonInferiority::inferior : NonInferiority::inconclusive;
+}
+
+std::string_view non_inferiority_name(NonInferiority outcome) {
+  switch (outcome) {
+    case NonInferiority::improved:
+      return "improved";
+    case NonInferiority::non_inferior:
+      return "non_inferior";
+    case NonInferiority::worse_within_margin:
+      return "worse_within_margin";
+    case NonInferiority::inferior:
+      return "inferior";
+    case NonInferiority::inconclusive:
+      return "inconclusive";
+  }
+  return "";
+}
+
+double detectable_difference(int64_t n, double psi, double alpha, double power) {
+  assert(n >= 1 && psi > 0 && psi <= 1);
+  return (normal_quantile(1 - alpha / 2) + normal_quantile(power)) *
+         std::sqrt(psi / static_cast<double>(n));
+}
+
+int64_t questions_needed(double psi, double margin, double alpha, double power) {
+  assert(psi >= 0 && psi <= 1 && margin > 0);
+  const double z = normal_quantile(1 - alpha), spread = (z + normal_quantile(power)) / margin;
+  return static_cast<int64_t>(
+      std::ceil(std::max(psi * spread * spread, z * z * (1 - margin) / margin)));
+}
+
+}  // namespace tasks

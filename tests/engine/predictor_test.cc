@@ -1,0 +1,175 @@
+// Predictors against NumPy, and files that are refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/model_file_error.h"
+#include "engine/policy/policy_error.h"
+#include "engine/policy/predictor_policy.h"
+#include "tests/support/temp_folder.h"
+
+namespace {
+
+using namespace engine;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr int64_t kD = 8;
+const std::filesystem::path kGolden =
+    std::filesystem::path(MOEVAL_SOURCE_DIR) / "tests/engine/golden/predictor";
+
+PolicyContext context() {
+  PolicyContext c;
+  c.moe.n_experts = 8;
+  c.n_layers = 2;
+  c.d_model = kD;
+  for (int i = 0; i < 32; ++i) c.weights_sha256 += "ab";
+  // As in make_predictors.py.
+  c.embedding_row = [](TokenId token, float* row) {
+    for (int64_t i = 0; i < kD; ++i)
+      row[i] = static_cast<float>((token * 37 + i * 11) % 64 - 32) / 16.0f;
+  };
+  c.sha256 = [](std::string_view) { return std::string("hash"); };
+  return c;
+}
+
+std::vector<TokenId> tokens_of(const std::string& text) {
+  std::vector<TokenId> out;
+  for (const char c : text) out.push_back(static_cast<unsigned char>(c) % 97);
+  return out;
+}
+
+json expected() {
+  std::ifstream in(kGolden / "expected.json");
+  return json::parse(in);
+}
+
+TEST(Predictor, FeaturesAreNumPys) {
+  const auto want = expected();
+  std::vector<Feature> all;
+  for (const auto name : feature_names()) all.push_back(*find_feature(name));
+  for (size_t i = 0; i < want["questions"].size(); ++i) {
+    const auto question = want["questions"][i].get<std::string>();
+    const auto tokens = tokens_of(question);
+    const auto f = question_features(all, {.question = question, .question_tokens = tokens}, kD,
+                                     context().embedding_row);
+    const auto& expect = want["features"][i];
+    ASSERT_EQ(f.size(), expect.size());
+    for (size_t j = 0; j < f.size(); ++j)
+      EXPECT_NEAR(f[j], expect[j].get<double>(), 1e-5) << question << " " << j;
+  }
+}
+
+TEST(Predictor, DecisionsAreNumPys) {
+  const auto want = expected();
+  for (const std::string name : {"ordinal", "free", "logits"}) {
+    const auto p = PredictorPolicy::load(kGolden / (name + ".safetensors"), name, context());
+    std::set<int32_t> seen;
+    for (size_t i = 0; i < want["questions"].size(); ++i) {
+      const auto question = want["questions"][i].get<std::string>();
+      const auto tokens = tokens_of(question);
+      const auto d = p->decide({.question = question, .question_tokens = tokens});
+      const auto& expect = want["answers"][name][i];
+      EXPECT_EQ(d.budget.k, expect["k"]) << name << " " << question;
+      EXPECT_NEAR(*d.complexity, expect["complexity"].get<double>(), 1e-5) << name;
+      ASSERT_EQ(d.p_correct_by_k.size(), expect["p_k"].size()) << name;
+      for (size_t j = 0; j < d.p_correct_by_k.size(); ++j)
+        EXPECT_NEAR(d.p_correct_by_k[j].second, expect["p_k"][j].get<double>(), 1e-6) << name;
+      if (name == "ordinal") {
+        for (size_t j = 1; j < d.p_correct_by_k.size(); ++j)
+          EXPECT_GE(d.p_correct_by_k[j].second, d.p_correct_by_k[j - 1].second);
+      }
+      seen.insert(d.budget.k);
+    }
+    EXPECT_GT(seen.size(), 1u) << name << " decides always the same: this shows little";
+  }
+}
+
+TEST(Predictor, ItsCostIsCountedFromItsShapes) {
+  const auto p = PredictorPolicy::load(kGolden / "ordinal.safetensors", "x", context());
+  const auto d = p->decide({.question = "q"});
+  // 26 features, layers of 16 and 12, one head of 4.
+  EXPECT_EQ(d.own_cost.flops, 2u * (26 * 16 + 16 * 12 + 12 * 4));
+  EXPECT_EQ(d.own_cost.weight_bytes, 4u * (27 * 16 + 17 * 12 + 13 * 4));
+}
+
+class BadPredictor : public testing::Test {
+ protected:
+  // The golden file with its header changed by `change` and, if asked, a float of the data
+  // replaced.
+  std::filesystem::path changed(const std::function<void(json& header, json& tensors)>& change,
+                                std::optional<float> last = {}) const {
+    std::ifstream in(kGolden / "ordinal.safetensors", std::ios::binary);
+    std::stringstream all;
+    all << in.rdbuf();
+    std::string bytes = all.str();
+    uint64_t n = 0;
+    std::memcpy(&n, bytes.data(), sizeof n);
+    json tensors = json::parse(bytes.substr(8, n));
+    json header = json::parse(tensors["__metadata__"]["moeval_predictor"].get<std::string>());
+    change(header, tensors);
+    if (tensors.contains("__metadata__"))
+      tensors["__metadata__"]["moeval_predictor"] = header.dump();
+    const std::string text = tensors.dump();
+    std::string data = bytes.substr(8 + n);
+    if (last) std::memcpy(data.data() + data.size() - sizeof(float), &*last, sizeof(float));
+    n = text.size();
+    std::ofstream out(folder_.path() / "p.safetensors", std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&n), sizeof n);
+    out << text << data;
+    return folder_.path() / "p.safetensors";
+  }
+  std::string why(const std::function<void(json&, json&)>& change,
+                  std::optional<float> last = {}) const {
+    try {
+      PredictorPolicy::load(changed(change, last), "p", context());
+    } catch (const ModelFileError& e) {
+      return e.what();
+    }
+    return "nothing was thrown";
+  }
+  support::TempFolder folder_;
+};
+
+TEST_F(BadPredictor, TheUnchangedFileLoads) {
+  EXPECT_EQ(why([](json&, json&) {}), "nothing was thrown");
+}
+
+TEST_F(BadPredictor, OfAnotherModelIsRefusedWithBothNames) {
+  const auto path = changed([](json& h, json&) { h["model_sha256"] = std::string(64, 'c'); });
+  try {
+    PredictorPolicy::load(path, "p", context());
+    ADD_FAILURE() << "it loaded";
+  } catch (const PolicyMismatch& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("cccc"), HasSubstr("abab")));
+  }
+}
+
+TEST_F(BadPredictor, IsRefusedWithItsPlace) {
+  EXPECT_THAT(why([](json&, json& t) { t.erase("__metadata__"); }), HasSubstr("no predictor"));
+  EXPECT_THAT(why([](json& h, json&) { h["features"].push_back("mood"); }),
+              AllOf(HasSubstr("mood"), HasSubstr("embedding_mean")));
+  EXPECT_THAT(why([](json& h, json&) { h["features"].push_back("digits"); }),
+              AllOf(HasSubstr("feature_mean is [26], want [27]")));
+  EXPECT_THAT(why([](json& h, json&) { h["k"] = {1, 2, 2, 8}; }), HasSubstr("ascending"));
+  EXPECT_THAT(why([](json& h, json&) { h["k"] = {1, 2, 4, 9}; }), HasSubstr("1 to 8"));
+  EXPECT_THAT(why([](json& h, json&) { h["k"] = {1, 2, 4}; }), HasSubstr("3 numbers"));
+  EXPECT_THAT(why([](json& h, json&) { h["p_k"] = "sure"; }), HasSubstr("ordinal or free"));
+  EXPECT_THAT(why([](json& h, json&) { h.erase("p_k"); }), HasSubstr("there is no p_k"));
+  EXPECT_THAT(why([](json& h, json&) { h["rule"]["kind"] = "best"; }),
+              HasSubstr("plug_in or logits"));
+  EXPECT_THAT(why([](json& h, json&) {
+                h["rule"] = {{"kind", "logits"}};
+              }),
+              HasSubstr("policy.weight is missing"));
+  EXPECT_THAT(why([](json& h, json&) { h["activation"] = "tanh"; }), HasSubstr("want relu"));
+  EXPECT_THAT(why([](json& h, json&) { h["version"] = 2; }), HasSubstr("version"));
+  EXPECT_THAT(why([](json&, json&) {}, std::numeric_limits<float>::quiet_NaN()),
+              AllOf(HasSubstr("p_k.bias"), HasSubstr("nan")));
+}
+
+}  // namespace
