@@ -38,7 +38,8 @@ void ExpertExchange::plan(int64_t m, int64_t first_row, const int16_t* ids) {
   const auto bucket = [&](int64_t row, int16_t id) {
     if (id < n_shared_) return static_cast<size_t>(id);
     const auto key = static_cast<uint64_t>(first_row + row);
-    return static_cast<size_t>(n_shared_ + placement_.slot_of(id - n_shared_, key));
+    return static_cast<size_t>(n_shared_) +
+           static_cast<size_t>(placement_.slot_of(id - n_shared_, key));
   };
   const auto for_pairs = [&](const auto& body) {
     for (int64_t r = 0; r < m; ++r) {
@@ -47,7 +48,8 @@ void ExpertExchange::plan(int64_t m, int64_t first_row, const int16_t* ids) {
       }
     }
   };
-  bucket_at_.assign(static_cast<size_t>(n_shared_ + placement_.n_slots() + 1), 0);
+  const int64_t n_buckets = int64_t{n_shared_} + placement_.n_slots();
+  bucket_at_.assign(static_cast<size_t>(n_buckets + 1), 0);
   for_pairs([&](int64_t, int64_t, size_t b) { ++bucket_at_[b + 1]; });
   std::copy(bucket_at_.begin() + n_shared_ + 1, bucket_at_.end(), slot_counts_.begin());
   std::partial_sum(bucket_at_.begin(), bucket_at_.end(), bucket_at_.begin());

@@ -147,6 +147,17 @@ TEST(SelectExperts, StopsWhereTheSelectorSays) {
   EXPECT_EQ(count(SelectRule::entropy, 1e30f, 1, 2), 2u);
 }
 
+// A prefix that only reaches the value does not exceed it: the crossing expert runs too.
+TEST(SelectExperts, TakesThePrefixThatExceedsTheValue) {
+  const auto ids = [](float value) {
+    return select({1, 1, -400, -400}, 4, {{4, SelectRule::top_p, value, 0}}, GateRule::softmax, 1)
+        .ids_of(0);
+  };
+  EXPECT_THAT(ids(0.499f), ElementsAre(0));
+  EXPECT_THAT(ids(0.5f), ElementsAre(0, 1));
+  EXPECT_THAT(ids(1), ElementsAre(0, 1, 2, 3));
+}
+
 TEST(SelectExperts, GivesASingleExpertAWeightOfExactlyOneWhenDivided) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
     const auto scores = cases::activations(9, Data::plain, seed);

@@ -260,6 +260,16 @@ TEST_P(ExpertExchange, GivesARowTheSameBitsInAnyCompany) {
   }
 }
 
+TEST(Replicas, ShareTheRowsOfOneExpert) {
+  const Batch b = batch(60, Skew::one_expert, 2);
+  std::vector<int32_t> all;
+  for (int32_t slot = 0; slot < 3 * kRouted; ++slot) all.push_back(slot % kRouted);
+  const Result got = exchange(b, Placement(kRouted, 3, all), even(60, 3), identity);
+  for (const auto& sent : got.sent) {
+    for (const int64_t rows : sent) EXPECT_TRUE(rows == 6 || rows == 7) << rows;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Ranks, ExpertExchange, testing::Values(1, 2, 3, 8));
 
 TEST(Placement, SpreadsExpertsInContiguousBlocks) {
