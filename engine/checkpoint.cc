@@ -31,7 +31,7 @@ const TensorInfo* Checkpoint::find(std::string_view canonical) const {
 void fail_unknown_family(const std::string& file, std::string_view name) {
   throw ModelFileError(
       fmt::format("{}: architecture {} is not supported; known: llama (SmolLM2, Llama 2 and 3, "
-                  "Mistral), qwen2, qwen3, mixtral, olmoe, qwen2_moe, qwen3_moe",
+                  "Mistral), qwen2, qwen3, mixtral, olmoe, qwen2_moe, qwen3_moe, moeval_nested",
                   file, printable(name)));
 }
 

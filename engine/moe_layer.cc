@@ -71,6 +71,9 @@ struct MoeLayer::Impl {
       } catch (const std::exception& e) {
         errors[r] = std::current_exception();
         group->rank(static_cast<int>(r)).abort(e.what());
+      } catch (...) {
+        errors[r] = std::current_exception();
+        group->rank(static_cast<int>(r)).abort("an error without a name");
       }
     });
     for (const auto& rank_pool : rank_pools) {

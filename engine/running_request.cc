@@ -242,7 +242,8 @@ void RunningRequest::end_step(const StepFacts& step, const StepRouting& routing)
     RoutingTrace ran(context_.config.n_layers, context_.config.moe.n_experts);
     ran.add(routing, s.first, s.rows);
     context_.cost.add_calls(completion_.ledger, s.book, ran.calls(context_.config.moe.n_shared));
-    if (s.book == CostModel::Book::both) completion_.trace += ran;
+    // Token after token into the one trace: sums of margins do not depend on the cut into steps.
+    if (s.book == CostModel::Book::both) completion_.trace.add(routing, s.first, s.rows);
   }
   spans_.clear();
   decoded_in_step_ = false;

@@ -76,7 +76,8 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
       ->option_text("model|raw|renormalised|trained_mass");
   sub->add_flag("--router-margins", s.router_margins,
                 "store how close the router's choice was, per attempt and layer");
-  sub->add_option("--ranks", s.ranks, "thread ranks that share the experts; changes no result")
+  sub->add_option("--ranks", s.ranks,
+                  "thread ranks that share the experts, one thread each; changes no result")
       ->capture_default_str();
   sub->add_option("--scenario", s.scenario,
                   "offline: all at once, throughput; single: one at a time, latency")
@@ -322,7 +323,8 @@ void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
       ->transform(CLI::CheckedTransformer(kPartitions).description(""))
       ->option_text("coactivation|parameters|random|importance");
   sub->add_option("--router", o.options.router,
-                  "how a token's experts are chosen; exact_norm runs all of them, a diagnostic")
+                  "how a token's experts are chosen; exact_norm runs all of them, a diagnostic; "
+                  "static: always the same order, with --partition importance a static mask")
       ->transform(CLI::CheckedTransformer(kRouters).description(""))
       ->option_text("ridge|cmoe|exact_norm|static");
   sub->add_flag("!--no-compensation", o.options.compensate,

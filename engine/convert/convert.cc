@@ -35,10 +35,10 @@ Facts facts_of(const Job& job) {
           {"active", std::to_string(o.active)},
           {"marker_rows", std::to_string(o.marker_rows)},
           {"ridge_lambda", fmt::format("{}", o.ridge_lambda)},
-          {"dtype", std::string(kernels::dtype_name(o.dtype))},
           {"seed", std::to_string(o.seed)}};
 }
 
+// Of what the plans depend on; the type of the weights is chosen when they are written.
 std::string fingerprint(const Job& job) {
   std::string text;
   for (const auto& [key, value] : facts_of(job)) text += fmt::format("{} {}\n", key, value);
@@ -52,6 +52,7 @@ void write_record(const Job& job, const std::vector<LayerPlan>& plans,
   record["parent_family"] = job.parent.config().family;
   record["calibration"] = job.calibration;
   for (const auto& [key, value] : facts_of(job)) record[key] = value;
+  record["dtype"] = kernels::dtype_name(job.options.dtype);
   auto& layers = record["layers"] = nlohmann::ordered_json::array();
   for (const LayerPlan& p : plans) {
     nlohmann::ordered_json layer = {{"shared_importance", p.shared_importance}};

@@ -257,7 +257,8 @@ void write_tokenizer(const std::filesystem::path& parent, const std::filesystem:
     write_file(folder / "tokenizer.gguf", gguf_without_tensors(parent));
     return;
   }
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                           "generation_config.json"}) {
     std::ifstream in(parent / name, std::ios::binary);
     if (!in) continue;
     std::ostringstream bytes;

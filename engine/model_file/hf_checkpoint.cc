@@ -221,8 +221,8 @@ class HfCheckpoint final : public Checkpoint {
     refuse_unknown(weights);
     files_ = weights.files();
     files_.push_back(path_ / "config.json");
-    for (const char* name :
-         {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.gguf"}) {
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                             "generation_config.json", "tokenizer.gguf"}) {
       std::error_code ignored;
       if (std::filesystem::exists(path_ / name, ignored)) files_.push_back(path_ / name);
     }

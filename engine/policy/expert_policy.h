@@ -29,8 +29,8 @@ struct Decision {
   std::optional<double> complexity;                        // the predictor's estimate
   std::vector<std::pair<int32_t, double>> p_correct_by_k;  // P(right | k); empty: not estimated
   kernels::Cost own_cost;                                  // of deciding; charged to the query
-  bool capped = false;                                     // a cap lowered k
-  std::optional<int32_t> k_uncapped;                       // what it would have been
+  bool capped = false;                // a cap lowered k, or it did not fit at 1
+  std::optional<int32_t> k_uncapped;  // what it would have been
 };
 
 // A function of the query alone: no clock, no state. decide() may be called from any thread.

@@ -79,6 +79,31 @@ TEST_P(Independence, OfCompanionsWithOtherBudgetsAndOfRanks) {
   }
 }
 
+TEST(Independence, OfTheStepsThatMarginsAreSummedIn) {
+  // Router scores far apart: margins of many orders of magnitude, whose sum knows its order.
+  TinyCheckpoint model(test_support::tiny_moe_config(12, 2, 4));
+  for (const char* name : {"layers.0.router", "layers.1.router"}) {
+    model.change(name, [](int64_t, int64_t, float v) { return 12 * v; });
+  }
+  Request r;
+  r.id = 1;
+  r.tokens = test_support::random_tokens(150, 3);
+  r.continuations = {test_support::random_tokens(30, 4), test_support::random_tokens(40, 5)};
+  r.budget.k = 5;
+  const Completion whole = run_one(*load(model), r);
+  for (const int64_t rows : {1, 7, 33}) {
+    SCOPED_TRACE(rows);
+    expect_same(whole, run_one(*load(model, rows, 1), r));
+  }
+  const auto engine = load(model);
+  for (const size_t n : {10, 77, 149}) {
+    SCOPED_TRACE(n);
+    Request with = r;
+    with.prefix = engine->make_prefix({r.tokens.data(), n}, r.budget, nullptr);
+    expect_same(whole, run_one(*engine, with));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Dtypes, Independence,
                          testing::Values(Dtype::f32, Dtype::bf16, Dtype::q8_0, Dtype::q4_1),
                          [](const auto& p) { return std::string(kernels::dtype_name(p.param)); });

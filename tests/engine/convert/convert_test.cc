@@ -358,6 +358,11 @@ TEST(Conversion, HalvesAreWrittenOnRequest) {
   TinyCheckpoint wild;
   wild.change("layers.1.q", [](int64_t row, int64_t, float v) { return row == 3 ? 1e5f : v; });
   EXPECT_THROW(convert_quietly(job_of(wild, folder.path() / "wild", o)), engine::ModelFileError);
+  // What was planned is not lost: the layers serve the other type.
+  o.dtype = Dtype::f32;
+  const auto again = convert_quietly(job_of(wild, folder.path() / "wild", o));
+  EXPECT_TRUE(again.finished);
+  EXPECT_EQ(again.layers_resumed, wild.config().n_layers);
 }
 
 template <class Error>
