@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <fstream>
@@ -106,8 +107,10 @@ int command_perplexity(const PerplexityOptions& o) {
   spec.threads = o.threads;
   spec.gate_norm = o.gate_norm;
   const InterruptGuard interrupt;
-  for (const int32_t k : o.grid)
-    if (k < 1) throw UsageError(fmt::format("--grid {}: want 1 or more", k));
+  for (size_t i = 0; i < o.grid.size(); ++i)
+    if (o.grid[i] < 1 || o.grid[i] > engine::kMaxBudget || (i > 0 && o.grid[i] <= o.grid[i - 1]))
+      throw UsageError(fmt::format("--grid {}: want rising budgets of 1 to {}",
+                                   fmt::join(o.grid, ","), engine::kMaxBudget));
   const LoadedModel model = load_model(spec);
   const auto tokens = tokens_of(o, model);
   const auto& config = model.engine->config();

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <map>
@@ -29,6 +30,9 @@ void print_tables(const SweepOptions& o, const RunPlan& plan, const Sweep& sweep
                                            });
   for (const auto& file : write_tables(o.tables, sweep, tables))
     fmt::print(stderr, "wrote {} ({} questions)\n", file.string(), tables.oracle.size());
+  if (tables.oracle.size() < sweep.questions.size())
+    fmt::print(stderr, "{} of {} questions are not graded at every k and left out of the tables\n",
+               sweep.questions.size() - tables.oracle.size(), sweep.questions.size());
 }
 
 }  // namespace
@@ -40,7 +44,11 @@ int command_sweep(const SweepOptions& o) {
   for (const auto& t : spec.tasks) tasks::make_task(t);
   // Only the header is read: the model comes after the sandbox has been forked.
   const auto checkpoint = engine::Checkpoint::open(resolve_model(spec.model));
-  spec.grid = clipped_grid(spec.grid, checkpoint->config().moe.max_k());
+  const auto asked = spec.grid;
+  spec.grid = clipped_grid(asked, checkpoint->config().moe.max_k());
+  if (spec.grid != asked)
+    fmt::print(stderr, "--grid {}: this model runs 1 to {}, so the grid is {}\n",
+               fmt::join(asked, ","), checkpoint->config().moe.max_k(), fmt::join(spec.grid, ","));
   if (o.detach && !o.dry_run) {
     open_folder_of(spec.db);
     if (!detach(log_path(spec.db, "sweep"))) return kOk;

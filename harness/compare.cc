@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 
@@ -132,7 +133,7 @@ void judge(TaskComparison& t) {
   t.difference = t.difference_at(kLevel);
   if (subjects.size() >= kFewestSubjects && subjects.size() < samples.size())
     t.by_subject = tasks::bootstrap_difference(grouped(t, true), kLevel);
-  if (!t.repeated && !t.queries.empty()) {
+  if (!t.repeated && !t.queries.empty() && samples.size() == t.queries.size()) {
     tasks::PairedTable table;
     for (size_t i = 0; i < a.size(); ++i) {
       const bool right_a = a[i] == 1, right_b = b[i] == 1;
@@ -211,6 +212,23 @@ void add_task_facts(std::vector<Fact>& facts, const results::StoredTask& a,
   add("scorer", a.task.scorer, b.task.scorer);
 }
 
+// What of a run's options changes answers and is in no other fact: by name, absent ones left out.
+std::string options_of(const results::RunRow& run, const std::vector<const char*>& names) {
+  const auto config = nlohmann::json::parse(run.config_json, nullptr, false);
+  std::string out;
+  if (!config.is_object()) return out;
+  for (const char* name : names)
+    if (const auto it = config.find(name); it != config.end())
+      out += fmt::format("{}{}={}", out.empty() ? "" : " ", name, it->dump());
+  return out;
+}
+
+std::string gate_norm_of(const results::RunRow& run) {
+  const auto config = nlohmann::json::parse(run.config_json, nullptr, false);
+  // Runs of before had no other than the model's own.
+  return config.is_object() ? config.value("gate_norm", "model") : "model";
+}
+
 std::vector<Fact> run_facts(const ComparedRun& a, const ComparedRun& b) {
   std::vector<Fact> facts;
   const auto add = [&](const char* what, const std::string& x, const std::string& y) {
@@ -223,6 +241,9 @@ std::vector<Fact> run_facts(const ComparedRun& a, const ComparedRun& b) {
   add("tokenizer", a.info.model.tokenizer_sha256, b.info.model.tokenizer_sha256);
   add("model", a.info.model.weights_sha256, b.info.model.weights_sha256);
   add("policy", a.policy.policy_sha256, b.policy.policy_sha256);
+  add("gate_norm", gate_norm_of(a.info.run), gate_norm_of(b.info.run));
+  const std::vector<const char*> generation{"temperature", "top_p", "max_new_tokens"};
+  add("generation", options_of(a.info.run, generation), options_of(b.info.run, generation));
   add("seed", std::to_string(a.info.run.seed), std::to_string(b.info.run.seed));
   add("instruction_set", a.info.environment.instruction_set.value_or("unknown"),
       b.info.environment.instruction_set.value_or("unknown"));

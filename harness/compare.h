@@ -36,8 +36,8 @@ struct Fact {
   bool same = false;
 };
 inline const std::vector<std::string> kFacts = {
-    "task",   "prompt", "dataset",         "scorer", "tokenizer", "model",
-    "policy", "seed",   "instruction_set", "tool",   "scenario"};
+    "task",      "prompt",     "dataset", "scorer",          "tokenizer", "model",   "policy",
+    "gate_norm", "generation", "seed",    "instruction_set", "tool",      "scenario"};
 
 // What one side recorded of an attempt. Empty: not measured, or not graded.
 struct AttemptFacts {
@@ -82,7 +82,7 @@ struct TaskComparison {
   std::optional<double> score_a, score_b;
   std::optional<tasks::PairedDifference> difference;  // 95%, base questions as clusters
   std::optional<tasks::PairedDifference> by_subject;  // 95%, subjects as a sample; 10 or more
-  std::optional<tasks::PairedTable> table;            // not for averages
+  std::optional<tasks::PairedTable> table;            // one verdict a question and side only
   std::optional<tasks::McNemar> mcnemar;
   std::vector<size_t> flips;  // indices into queries: right to wrong first
 

@@ -95,7 +95,10 @@ std::vector<std::string> notes(const TaskComparison& x) {
         "interval by {} over {} questions, {} resamples, seed {}{}",
         tasks::interval_method_name(x.difference->method), x.difference->n_clusters,
         tasks::kPairedResamples, tasks::kPairedSeed,
-        x.repeated ? "; repeats are averaged, McNemar's test is for single verdicts" : ""));
+        x.repeated ? "; repeats are averaged, McNemar's test is for single verdicts"
+        : x.table
+            ? ""
+            : "; several forms of a question are no independent pairs, so no McNemar's test"));
   if (x.by_subject)
     note(fmt::format(
         "as a claim about subjects like these {}: {} pp {} ({} over subjects, seed {})",

@@ -146,7 +146,7 @@ std::vector<CheckResult> comparability(const Comparison& c, const GatePolicy& po
 
 bool same_policy(const Comparison& c) {
   return std::all_of(c.facts.begin(), c.facts.end(), [](const Fact& f) {
-    return f.same || (f.what != "model" && f.what != "policy");
+    return f.same || (f.what != "model" && f.what != "policy" && f.what != "gate_norm");
   });
 }
 
@@ -208,6 +208,7 @@ CheckResult accuracy(const Comparison& c, const TaskComparison& t, const GateChe
     r.text = "no question is marked on both sides";
     return r;
   }
+  r.n = d->n_clusters;  // base questions: forms and repeats of one are not more of them
   r.baseline = *t.score_a;
   r.candidate = *t.score_b;
   r.difference = d->difference;

@@ -28,7 +28,7 @@ constexpr const char* kAlwaysRequired = "dataset";
 // of HumanEval five. Compute is exact as long as model and policy stay what they were.
 constexpr std::string_view kBuiltIn = R"({
   "version": 1,
-  "require_same": ["task", "prompt", "dataset", "scorer", "tokenizer"],
+  "require_same": ["task", "prompt", "dataset", "scorer", "tokenizer", "generation"],
   "checks": [
     {"metric": "completeness"},
     {"metric": "mean_k", "when": "same_policy"},

@@ -217,6 +217,14 @@ std::optional<PairedDifference> bootstrap_difference(std::span<const Group> grou
 
 std::optional<PairedDifference> paired_difference(std::span<const Group> clusters, double level) {
   PairedTable table;  // which of the concordant ones are right does not matter here
+  const auto all_zero = [](const Group& g) {
+    return std::all_of(g.values.begin(), g.values.end(), [](double v) { return v == 0; });
+  };
+  if (std::all_of(clusters.begin(), clusters.end(), all_zero)) {
+    table.both_right = std::count_if(clusters.begin(), clusters.end(),
+                                     [](const Group& g) { return !g.values.empty(); });
+    return score_difference(table, level);
+  }
   for (const Group& g : clusters) {
     if (g.values.empty()) continue;
     if (g.values.size() > 1 || !is_verdict(g.values[0]))

@@ -67,7 +67,8 @@ std::optional<PairedDifference> bootstrap_difference(std::span<const Group> clus
                                                      uint64_t seed = kPairedSeed);
 
 // The interval that fits the data: score_difference when every cluster is one question with a
-// verdict on each side (difference -1, 0 or 1), else the bootstrap.
+// verdict on each side (difference -1, 0 or 1), else the bootstrap. When no cluster differs at all
+// the bootstrap would have no width; then it is score_difference of the clusters.
 std::optional<PairedDifference> paired_difference(std::span<const Group> clusters, double level);
 
 // Five outcomes of a non-inferiority test with margin m > 0 on the interval [L, U] of the

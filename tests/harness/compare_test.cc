@@ -166,6 +166,9 @@ TEST_F(CompareTest, ShiftedFormsOfAQuestionAreOneCluster) {
   ASSERT_TRUE(t.difference);
   EXPECT_EQ(t.difference->n_clusters, 20);
   EXPECT_NEAR(t.difference->standard_error, std::sqrt(0.2 * 0.8 / 20), 0.003);
+  // 60 rows are no 60 independent pairs.
+  EXPECT_FALSE(t.mcnemar);
+  EXPECT_FALSE(t.table);
 }
 
 TEST_F(CompareTest, WhatHasNoPartnerIsCountedAndLeftOut) {
@@ -216,19 +219,21 @@ TEST_F(CompareTest, DifferencesBetweenTheRunsAreNamed) {
                                 p.model.weights_sha256 = results::hash_of("other weights");
                                 p.model.tokenizer_sha256 = results::hash_of("other tokenizer");
                                 p.tasks[0].task.n_shot = 5;
-                                p.tasks[0].task.scorer = "letters-1";
+                                p.tasks[0].task.scorer = "letters-2";
                                 p.run.seed = 8;
+                                p.run.config_json = R"({"gate_norm": "raw", "temperature": 0.8})";
                               }});
   const auto c =
       compare_runs(find_compared_run(db(), "base"), find_compared_run(db("b.db"), "cand"));
   std::vector<std::string> differ;
   for (const Fact& f : c.facts)
     if (!f.same) differ.push_back(f.what);
-  EXPECT_THAT(differ, ElementsAre("tokenizer", "model", "policy", "seed", "task"));
+  EXPECT_THAT(differ, ElementsAre("tokenizer", "model", "policy", "gate_norm", "generation", "seed",
+                                  "task", "scorer"));
   const auto r =
       program::run(folder_.path(), {"compare", "base", "cand", "--db", db(), "--db-b", db("b.db")});
   EXPECT_EQ(r.code, 0) << r.err;
-  EXPECT_THAT(r.out, HasSubstr("\nseed                     7             8\n"));
+  EXPECT_THAT(r.out, testing::ContainsRegex("\nseed +7 +8\n"));
 }
 
 TEST_F(CompareTest, AMissingDatabaseIsADatabaseError) {

@@ -81,7 +81,7 @@ TEST(GatePolicy, ErrorsNameThePlaceAndTheNearestWord) {
   expect(with(R"("scope": "mmlu")"), "/checks/0/metric: is missing");
   expect(R"({"checks": [{"metric": "mean_k"}]})",
          "/require_same: is missing: which of task, prompt, dataset, scorer, tokenizer, model, "
-         "policy, seed, instruction_set, tool, scenario must be the same");
+         "policy, gate_norm, generation, seed, instruction_set, tool, scenario must be the same");
   expect(with(R"("metric": "mean_k")", R"(["task"])"),
          "/require_same: lacks dataset: other questions cannot be compared");
   expect(R"({"require_same": ["dataset"], "checks": []})",

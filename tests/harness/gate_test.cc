@@ -67,7 +67,7 @@ TEST_F(GateTest, AnUnchangedSystemPasses) {
   EXPECT_EQ(last_line(r.out), "gate: PASS (5 blocking) -> exit 0");
   EXPECT_THAT(r.out, HasSubstr("non_inferior"));
   EXPECT_THAT(r.out, HasSubstr("the same: task, prompt, dataset, scorer, tokenizer, model, policy, "
-                               "seed, instruction_set, tool, scenario\n"));
+                               "gate_norm, generation, seed, instruction_set, tool, scenario\n"));
 }
 
 TEST_F(GateTest, ALossBeyondTheMarginFails) {

@@ -108,6 +108,8 @@ TEST_F(PerplexityCommand, RefusesWhatItCannotDo) {
   refused({"--file", text, "--context", "1"}, "--context 1");
   refused({"--file", text, "--context", "99999999"}, "--context 99999999");
   refused({"--file", text, "--grid", "0"}, "--grid 0");
+  refused({"--file", text, "--grid", "4,2"}, "--grid 4,2");
+  refused({"--file", text, "--grid", "1,99"}, "--grid 1,99");
 }
 
 }  // namespace

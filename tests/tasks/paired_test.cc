@@ -190,6 +190,23 @@ TEST(PairedDifferenceTest, ChoosesTheMethodByTheData) {
   EXPECT_FALSE(paired_difference({}, 0.9));
 }
 
+TEST(PairedDifferenceTest, RepeatsThatNeverDifferAreNoProof) {
+  // 8 questions asked in 4 ways each: as uncertain as 8 verdicts without a flip, not as 32, and not
+  // certain.
+  std::vector<Group> forms, verdicts;
+  for (int q = 0; q < 8; ++q) {
+    forms.push_back({"q" + std::to_string(q), {0, 0, 0, 0}});
+    verdicts.push_back({"q" + std::to_string(q), {0}});
+  }
+  const auto d = paired_difference(forms, 0.9), same = paired_difference(verdicts, 0.9);
+  ASSERT_TRUE(d && same);
+  EXPECT_EQ(d->n_clusters, 8);
+  EXPECT_LT(d->interval.lower, -0.1);
+  EXPECT_DOUBLE_EQ(d->interval.lower, same->interval.lower);
+  EXPECT_DOUBLE_EQ(d->interval.upper, same->interval.upper);
+  EXPECT_EQ(judge_non_inferiority(d->interval, 0.01), NonInferiority::inconclusive);
+}
+
 TEST(PairedDifferenceTest, IntervalsCoverThePlantedDifference) {
   // 200 base questions in 3 variants that share a leaning; the true difference is -0.05.
   std::mt19937_64 random(5);
