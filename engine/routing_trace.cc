@@ -89,23 +89,6 @@ void RoutingTrace::add(const TokenRouting& prefix, int64_t n_tokens) {
   }
 }
 
-RoutingTrace& RoutingTrace::operator+=(const RoutingTrace& o) {
-  assert(o.layers_.size() == layers_.size() && o.n_experts_ == n_experts_);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    Layer& l = layers_[i];
-    const Layer& from = o.layers_[i];
-    l.tokens += from.tokens;
-    l.k_sum += from.k_sum;
-    l.k_min = std::min(l.k_min, from.k_min);
-    l.k_max = std::max(l.k_max, from.k_max);
-    l.margins += from.margins;
-    l.margin_sum += from.margin_sum;
-    l.margin_min = std::min(l.margin_min, from.margin_min);
-  }
-  for (size_t i = 0; i < tokens_.size(); ++i) tokens_[i] += o.tokens_[i];
-  return *this;
-}
-
 RoutingTrace::Calls RoutingTrace::calls(int32_t n_shared) const {
   Calls c;
   for (size_t i = 0; i < tokens_.size(); ++i) {
@@ -134,6 +117,21 @@ int32_t RoutingTrace::k_max() const {
   int32_t k = 0;
   for (const Layer& l : layers_) k = std::max(k, l.k_max);
   return k;
+}
+
+RoutingTrace::Calls calls_of(const StepRouting& step, int64_t first_row, int64_t n_rows,
+                             int32_t n_shared) {
+  assert(first_row + n_rows <= step.rows());
+  RoutingTrace::Calls c;
+  for (int32_t layer = 0; layer < step.n_layers(); ++layer) {
+    for (int64_t row = first_row; row < first_row + n_rows; ++row) {
+      const int16_t* ids = step.ids(layer) + row * kMaxBudget;
+      for (int32_t j = 0; j < kMaxBudget && ids[j] >= 0; ++j) {
+        ++(ids[j] < n_shared ? c.shared : c.routed);
+      }
+    }
+  }
+  return c;
 }
 
 }  // namespace engine

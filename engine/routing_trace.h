@@ -82,7 +82,6 @@ class RoutingTrace {
   int32_t k_min() const;
   int32_t k_max() const;
 
-  RoutingTrace& operator+=(const RoutingTrace&);  // of the same model
   friend bool operator==(const RoutingTrace&, const RoutingTrace&) = default;
 
  private:
@@ -92,5 +91,9 @@ class RoutingTrace {
   std::vector<Layer> layers_;
   std::vector<uint32_t> tokens_;
 };
+
+// Expert calls of some rows of a step, over all layers.
+RoutingTrace::Calls calls_of(const StepRouting&, int64_t first_row, int64_t n_rows,
+                             int32_t n_shared);
 
 }  // namespace engine

@@ -239,9 +239,8 @@ void RunningRequest::end_step(const StepFacts& step, const StepRouting& routing)
   batch_experts_ += step.distinct_experts;
   completion_.batch_k_max = std::max(completion_.batch_k_max, step.k_max);
   for (const Span& s : spans_) {
-    RoutingTrace ran(context_.config.n_layers, context_.config.moe.n_experts);
-    ran.add(routing, s.first, s.rows);
-    context_.cost.add_calls(completion_.ledger, s.book, ran.calls(context_.config.moe.n_shared));
+    context_.cost.add_calls(completion_.ledger, s.book,
+                            calls_of(routing, s.first, s.rows, context_.config.moe.n_shared));
     // Token after token into the one trace: sums of margins do not depend on the cut into steps.
     if (s.book == CostModel::Book::both) completion_.trace.add(routing, s.first, s.rows);
   }
