@@ -124,9 +124,9 @@ Outcome outcome_of(const Examples& ex, std::span<const double> shares, uint64_t 
     const Row row = row_of(ex, r, shares, own_flops, lambda, mu);
     double best = -std::numeric_limits<double>::infinity();
     for (int64_t k = 0; k < ex.n_k(); ++k) best = std::max(best, ex.reward(r, k, lambda, mu));
-    out.mean_k += row.k / n;
-    out.reward += row.reward / n;
-    out.regret += (best - row.reward) / n;
+    out.mean_k += row.k;
+    out.reward += row.reward;
+    out.regret += best - row.reward;
     add[0] = 1;
     add[1] = row.right;
     add[2] = row.cost;
@@ -135,6 +135,7 @@ Outcome outcome_of(const Examples& ex, std::span<const double> shares, uint64_t 
       add[3 + n_k + k] = ex.success[ex.at(r, static_cast<int64_t>(k))];
     }
   });
+  for (double* mean : {&out.mean_k, &out.reward, &out.regret}) *mean /= n;
   out.clusters = static_cast<int64_t>(sums.n());
   std::vector<double> cost(n_k), accuracy(n_k);
   const auto gain_of = [&](const std::vector<double>& s) {
