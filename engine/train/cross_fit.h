@@ -10,9 +10,6 @@
 
 namespace engine::train {
 
-// What the exported rule is: argmax p_k - lambda cost_k, or the policy head by either gradient.
-enum class Objective { success, policy, reinforce };
-
 struct Fitted {
   SuccessModel success;
   std::optional<PolicyModel> policy;

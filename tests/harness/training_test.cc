@@ -82,7 +82,7 @@ class LadderTraining : public Training {
 };
 
 TEST_F(LadderTraining, APolicyFromASweepComesNearTheOracleOnQuestionsThatItNeverSaw) {
-  const auto j = report(train({"--format", "json", "--lambda", "0.5"}, swept()));
+  const auto j = report(train({"--format", "json", "--lambda", "1"}, swept()));
   EXPECT_EQ(j["questions"], 4 * kPerSubject);
   EXPECT_EQ(row(j, "oracle")["lambda_regret"], 0);
   EXPECT_EQ(row(j, "oracle")["share_of_oracle_gain"], 1);
