@@ -175,6 +175,8 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
             "moeval verify --db results/moeval.db");
   add_db(sub, v.db);
   sub->add_option("--run", v.run, "uuid or its beginning, or 'latest' (default: all)");
+  sub->add_flag("--migrate", v.migrate,
+                "first bring a file of a former version up to date; a copy of it stays beside");
   add_format(sub, v.format);
   sub->callback([&] { chosen = [&] { return command_verify(v); }; });
 
