@@ -131,6 +131,8 @@ void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
   sub->add_option("--grid", s.grid, "budgets, comma-separated; beyond the model's most: clipped")
       ->delimiter(',')
       ->capture_default_str();
+  sub->add_option("--ways", s.ways,
+                  "ask a question in at most so many option orders or wordings (default: all)");
   sub->add_flag("!--no-generate", s.generate,
                 "score the reference solutions of generation tasks only");
   sub->add_option("--write-tables", o.tables,
