@@ -93,6 +93,7 @@ struct InspectOptions {
   bool bos = true;           // as the model was trained, when it asks for one
   bool special = false;      // special tokens in the text count as such
   int top = 10;              // logits: the largest of the last position; 0 = all of every position
+  int32_t k = 0;             // logits: experts; 0 = the trained k
   int threads = 0;
 };
 int command_inspect(const InspectOptions&);

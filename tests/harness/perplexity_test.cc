@@ -103,7 +103,8 @@ TEST_F(PerplexityCommand, RefusesWhatItCannotDo) {
     EXPECT_EQ(r.code, 2) << r.err;
     EXPECT_THAT(r.err, HasSubstr(why));
   };
-  refused({"--file", folder_.path() / "absent.txt"}, "absent.txt");
+  for (const std::string path : {folder_.path() / "absent.txt", folder_.path()})
+    EXPECT_EQ(moeval({"perplexity", "--model", moe(), "--file", path}).code, 3) << path;
   refused({"--file", empty}, "0 tokens");
   refused({"--file", text, "--context", "1"}, "--context 1");
   refused({"--file", text, "--context", "99999999"}, "--context 99999999");
