@@ -12,47 +12,20 @@
 #include <new>
 
 #include "harness/build_info.h"
+#include "harness/command_line_parts.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
 
 namespace harness {
 namespace {
 
-const std::map<std::string, Format> kFormats = {
-    {"table", Format::table}, {"md", Format::markdown}, {"json", Format::json}};
 const std::map<std::string, Scenario> kScenarios = {{"offline", Scenario::offline},
                                                     {"single", Scenario::single}};
-
-using Command = std::function<int()>;
-
-CLI::App* add(CLI::App& app, const char* name, const char* about, const char* example) {
-  auto* sub = app.add_subcommand(name, about);
-  sub->footer(fmt::format("Example:\n  {}\n\n{}", example, exit_code_help()));
-  return sub;
-}
 
 // A flag that turns something off.
 void add_off(CLI::App* sub, const char* name, bool& on, const char* about) {
   sub->add_flag_callback(
       name, [&on] { on = false; }, about);
-}
-
-void add_format(CLI::App* sub, Format& format) {
-  sub->add_option("--format", format, "table, md or json")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
-      ->option_text("table|md|json");
-}
-
-void add_db(CLI::App* sub, std::string& db) {
-  sub->add_option("--db", db, "SQLite file of the results")->capture_default_str();
-}
-
-void add_data(CLI::App* sub, std::string& data, bool& allow_unverified) {
-  sub->add_option("--data", data,
-                  "folder of official data, or 'embedded' for the built-in suites (default: "
-                  "MOEVAL_DATA, the cache, then built-in)");
-  sub->add_flag("--allow-unverified", allow_unverified,
-                "accept data files whose sha256 is not pinned; the rows say so");
 }
 
 const std::map<std::string, engine::GateNorm> kGateNorms = {
@@ -386,9 +359,12 @@ int run_command_line(int argc, char** argv) {
   PullOptions pull;
   ConvertOptions convert;
   DoctorOptions doctor;
+  TrainOptions train;
+  PredictOptions predict;
   Command chosen;
   add_run(app, run, chosen);
   add_sweep(app, sweep, chosen);
+  add_training(app, train, predict, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
   add_comparisons(app, compare, gate, chosen);
