@@ -103,8 +103,6 @@ std::string_view interval_method_name(IntervalMethod method) {
   switch (method) {
     case IntervalMethod::score:
       return "score";
-    case IntervalMethod::normal:
-      return "normal";
     case IntervalMethod::bootstrap_bca:
       return "cluster bootstrap, BCa";
     case IntervalMethod::bootstrap_percentile:
@@ -144,23 +142,6 @@ std::optional<PairedDifference> score_difference(const PairedTable& t, double le
     return inside;
   };
   out.interval = {bound(out.difference, -1, z), bound(out.difference, 1, z)};
-  return out;
-}
-
-std::optional<PairedDifference> normal_difference(std::span<const double> differences,
-                                                  double level) {
-  assert(level > 0 && level < 1);
-  const auto centre = mean(differences);
-  if (!centre) return std::nullopt;
-  const auto n = static_cast<double>(differences.size());
-  double squares = 0;  // about the mean: no cancellation
-  for (const double d : differences) squares += (d - *centre) * (d - *centre);
-  PairedDifference out;
-  out.difference = *centre;
-  out.standard_error = std::sqrt(squares / n / n);
-  const double half = normal_quantile(0.5 + level / 2) * out.standard_error;
-  out.interval = {*centre - half, *centre + half};
-  out.n = out.n_clusters = static_cast<int64_t>(differences.size());
   return out;
 }
 
