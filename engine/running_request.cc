@@ -285,7 +285,7 @@ Completion RunningRequest::take(int64_t now_ns) {
         static_cast<double>(batch_rows_) / static_cast<double>(n_steps_);
     completion_.mean_batch_experts = batch_experts_ / static_cast<double>(n_steps_);
   }
-  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace);
+  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace, context_.config.moe);
   if (completion_.outcome == Outcome::ok) {
     for (const Continuation& c : continuations_) {
       ContinuationScore score;
