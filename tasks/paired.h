@@ -30,11 +30,21 @@ McNemar mcnemar(const PairedTable&);
 // Fewer discordant pairs than this cannot reach an exact two-sided p below 0.05.
 inline constexpr int64_t kFewestDiscordant = 6;
 
+<<<<<<< HEAD
+=======
+// Quantile of the standard normal distribution; 0 < p < 1.
+double normal_quantile(double p);
+
+// How an interval came about.
+enum class IntervalMethod { score, bootstrap_bca, bootstrap_percentile };
+std::string_view interval_method_name(IntervalMethod);
+
+>>>>>>> leftover
 struct PairedDifference {
   double difference = 0;  // mean over the questions
   double standard_error = 0;
   Interval interval;
-  IntervalMethod method = IntervalMethod::normal;
+  IntervalMethod method = IntervalMethod::score;
   int64_t n = 0, n_clusters = 0;
 };
 
@@ -44,11 +54,6 @@ struct PairedDifference {
 // interval it keeps its level when few answers flip, and has a width when none does. Questions
 // independent. Needs n >= 1.
 std::optional<PairedDifference> score_difference(const PairedTable&, double level);
-
-// Normal interval of a mean difference, +- z sqrt((mean square - square of the mean) / n).
-// Questions independent. Needs n >= 1 and 0 < level < 1.
-std::optional<PairedDifference> normal_difference(std::span<const double> differences,
-                                                  double level);
 
 // Cluster bootstrap of the mean difference: whole clusters are drawn, their questions weigh the
 // same. BCa (Efron 1987; acceleration by the jackknife over clusters) from 40 clusters on, else
