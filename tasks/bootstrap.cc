@@ -62,14 +62,10 @@ std::string_view interval_method_name(IntervalMethod method) {
   switch (method) {
     case IntervalMethod::score:
       return "score";
-    case IntervalMethod::normal:
-      return "normal";
     case IntervalMethod::bootstrap_bca:
       return "cluster bootstrap, BCa";
     case IntervalMethod::bootstrap_percentile:
       return "cluster bootstrap, percentile";
-    case IntervalMethod::wilson:
-      return "wilson";
   }
   return "";
 }

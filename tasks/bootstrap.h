@@ -14,7 +14,7 @@
 namespace tasks {
 
 // How an interval came about.
-enum class IntervalMethod { score, normal, bootstrap_bca, bootstrap_percentile, wilson };
+enum class IntervalMethod { score, bootstrap_bca, bootstrap_percentile };
 std::string_view interval_method_name(IntervalMethod);
 
 inline constexpr int64_t kFewestClustersForBca = 40;

@@ -61,34 +61,6 @@ McNemar mcnemar(const PairedTable& t) {
   return {std::min(1.0, 2 * tail), std::min(1.0, 2 * tail - seen)};
 }
 
-<<<<<<< HEAD
-=======
-double normal_quantile(double p) {
-  assert(p > 0 && p < 1);
-  // Upper half by symmetry, where erfc of a positive argument keeps its relative precision.
-  const double tail = std::min(p, 1 - p);
-  double low = 0, high = 40;
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double middle = 0.5 * (low + high);
-    if (middle == low || middle == high) break;
-    (normal_cdf(-middle) > tail ? low : high) = middle;
-  }
-  return p < 0.5 ? -high : high;
-}
-
-std::string_view interval_method_name(IntervalMethod method) {
-  switch (method) {
-    case IntervalMethod::score:
-      return "score";
-    case IntervalMethod::bootstrap_bca:
-      return "cluster bootstrap, BCa";
-    case IntervalMethod::bootstrap_percentile:
-      return "cluster bootstrap, percentile";
-  }
-  return "";
-}
-
->>>>>>> leftover
 std::optional<PairedDifference> score_difference(const PairedTable& t, double level) {
   assert(level > 0 && level < 1);
   if (t.n() < 1) return std::nullopt;

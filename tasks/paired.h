@@ -30,16 +30,6 @@ McNemar mcnemar(const PairedTable&);
 // Fewer discordant pairs than this cannot reach an exact two-sided p below 0.05.
 inline constexpr int64_t kFewestDiscordant = 6;
 
-<<<<<<< HEAD
-=======
-// Quantile of the standard normal distribution; 0 < p < 1.
-double normal_quantile(double p);
-
-// How an interval came about.
-enum class IntervalMethod { score, bootstrap_bca, bootstrap_percentile };
-std::string_view interval_method_name(IntervalMethod);
-
->>>>>>> leftover
 struct PairedDifference {
   double difference = 0;  // mean over the questions
   double standard_error = 0;
