@@ -106,6 +106,16 @@ struct CompareOptions {
 };
 int command_compare(const CompareOptions&);
 
+struct AuditOptions {
+  std::string run = "latest";  // RUN or RUN@POLICY
+  std::string sweep;           // run; empty = the newest complete sweep of the same weights
+  std::string db = "results/moeval.db";
+  double lambda = 0.1;
+  int64_t max_worst = 5;
+  Format format = Format::table;
+};
+int command_audit(const AuditOptions&);
+
 struct GateOptions {
   std::string candidate, baseline;  // RUN or RUN@POLICY
   std::string policy;               // file; empty = built-in
