@@ -131,6 +131,8 @@ void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
   sub->add_option("--grid", s.grid, "budgets, comma-separated; beyond the model's most: clipped")
       ->delimiter(',')
       ->capture_default_str();
+  sub->add_option("--ways", s.ways,
+                  "ask a question in at most so many option orders or wordings (default: all)");
   sub->add_flag("!--no-generate", s.generate,
                 "score the reference solutions of generation tasks only");
   sub->add_option("--write-tables", o.tables,
@@ -175,6 +177,8 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
             "moeval verify --db results/moeval.db");
   add_db(sub, v.db);
   sub->add_option("--run", v.run, "uuid or its beginning, or 'latest' (default: all)");
+  sub->add_flag("--migrate", v.migrate,
+                "first bring a file of a former version up to date; a copy of it stays beside");
   add_format(sub, v.format);
   sub->callback([&] { chosen = [&] { return command_verify(v); }; });
 

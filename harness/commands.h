@@ -50,7 +50,8 @@ int command_export(const ExportOptions&);
 
 struct VerifyOptions {
   std::string db = "results/moeval.db";
-  std::string run;  // empty = all
+  std::string run;       // empty = all
+  bool migrate = false;  // bring a file of a former version up to date first
   Format format = Format::table;
 };
 int command_verify(const VerifyOptions&);

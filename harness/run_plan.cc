@@ -71,6 +71,8 @@ std::vector<Variant> variants(const RunSpec& spec, const tasks::Task& task,
     for (int by = 1; by < static_cast<int>(sample.choices.size()); ++by)
       out.push_back({Variant::Family::option_order, by});
   }
+  if (spec.ways > 0 && out.size() > static_cast<size_t>(spec.ways))
+    out.resize(static_cast<size_t>(spec.ways));
   return out;
 }
 

@@ -39,6 +39,7 @@ std::string RunSpec::name() const {
           ? fmt::format("sweep {} {} k {}", model_label(model), fmt::join(tasks, ","),
                         fmt::join(grid, ","))
           : fmt::format("{} {} {}", model_label(model), fmt::join(tasks, ","), policy);
+  if (ways > 0) out += fmt::format(" {} {}", ways, ways == 1 ? "way" : "ways");
   if (latency_cap_ms) out += fmt::format(" cap {}ms", *latency_cap_ms);
   if (gate_norm != engine::GateNorm::model)
     out += fmt::format(" gates {}", engine::gate_norm_name(gate_norm));
@@ -65,6 +66,7 @@ void RunSpec::validate() const {
   if (num_fewshot && (*num_fewshot < 0 || *num_fewshot > 5))
     refuse(fmt::format("--num-fewshot {}: want 0 to 5 (MMLU has 5 demonstrations)", *num_fewshot));
   if (limit < 0) refuse(fmt::format("--limit {}: want a positive count", limit));
+  if (ways < 0) refuse(fmt::format("--ways {}: want a positive count", ways));
   if (sample < 0) refuse(fmt::format("--sample {}: want a positive count", sample));
   if (num_samples < 1 || num_samples > 1000)
     refuse(fmt::format("--num-samples {}: want 1 to 1000", num_samples));

@@ -24,6 +24,7 @@ struct RunSpec {
   std::vector<std::string> tasks;
   std::string policy = "trained";
   std::vector<int32_t> grid;             // sweep: k of each policy; clipped to the model's most
+  int ways = 0;                          // sweep: option orders or wordings at most; 0 = all
   std::optional<double> latency_cap_ms;  // with latency_file (engine/policy/latency_cap.h)
   std::string latency_file;
   engine::GateNorm gate_norm = engine::GateNorm::model;

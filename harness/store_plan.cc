@@ -57,6 +57,7 @@ nlohmann::json spec_json(const RunSpec& s) {
                    {"reuse_prefix", s.reuse_prefix}};
   if (s.kind == RunKind::sweep) {
     j["grid"] = s.grid;
+    if (s.ways > 0) j["ways"] = s.ways;
     j.erase("policy");
   }
   if (s.latency_cap_ms) {
