@@ -12,41 +12,20 @@
 #include <new>
 
 #include "harness/build_info.h"
+#include "harness/command_line_parts.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
 
 namespace harness {
 namespace {
 
-const std::map<std::string, Format> kFormats = {
-    {"table", Format::table}, {"md", Format::markdown}, {"json", Format::json}};
 const std::map<std::string, Scenario> kScenarios = {{"offline", Scenario::offline},
                                                     {"single", Scenario::single}};
 
-using Command = std::function<int()>;
-
-CLI::App* add(CLI::App& app, const char* name, const char* about, const char* example) {
-  auto* sub = app.add_subcommand(name, about);
-  sub->footer(fmt::format("Example:\n  {}\n\n{}", example, exit_code_help()));
-  return sub;
-}
-
-void add_format(CLI::App* sub, Format& format) {
-  sub->add_option("--format", format, "table, md or json")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
-      ->option_text("table|md|json");
-}
-
-void add_db(CLI::App* sub, std::string& db) {
-  sub->add_option("--db", db, "SQLite file of the results")->capture_default_str();
-}
-
-void add_data(CLI::App* sub, std::string& data, bool& allow_unverified) {
-  sub->add_option("--data", data,
-                  "folder of official data, or 'embedded' for the built-in suites (default: "
-                  "MOEVAL_DATA, the cache, then built-in)");
-  sub->add_flag("--allow-unverified", allow_unverified,
-                "accept data files whose sha256 is not pinned; the rows say so");
+// A flag that turns something off.
+void add_off(CLI::App* sub, const char* name, bool& on, const char* about) {
+  sub->add_flag_callback(
+      name, [&on] { on = false; }, about);
 }
 
 const std::map<std::string, engine::GateNorm> kGateNorms = {
@@ -91,12 +70,12 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   add_db(sub, s.db);
   sub->add_flag("--new-run", s.new_run, "start afresh even if this run was begun or done before");
   sub->add_option("--resume", s.resume, "continue this run (uuid)");
-  sub->add_flag("!--no-text", s.store_text, "store hashes instead of prompt texts");
+  add_off(sub, "--no-text", s.store_text, "store hashes instead of prompt texts");
   sub->add_option("--threads", s.threads, "0 = one per core")->capture_default_str();
   sub->add_option("--streams", s.streams, "sequences that decode together")->capture_default_str();
   sub->add_option("--batch-rows", s.batch_rows, "tokens of one prefill step")
       ->capture_default_str();
-  sub->add_flag("!--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
+  add_off(sub, "--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
   sub->add_option("--sandbox-tier", s.sandbox_tier,
                   "0 best of 1 (root) and 2 (user namespaces); 3 without namespaces, on request "
                   "only")
@@ -138,8 +117,8 @@ void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
       ->capture_default_str();
   sub->add_option("--ways", s.ways,
                   "ask a question in at most so many option orders or wordings (default: all)");
-  sub->add_flag("!--no-generate", s.generate,
-                "score the reference solutions of generation tasks only");
+  add_off(sub, "--no-generate", s.generate,
+          "score the reference solutions of generation tasks only");
   sub->add_option("--write-tables", o.tables,
                   "folder for oracle, shuffled, matched_random and length_only tables");
   sub->add_flag("--detach", o.detach, "go on in the background; prints the pid and the log's path");
@@ -156,7 +135,7 @@ void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
   sub->add_option("-t,--tasks", o.tasks, "only these")->delimiter(',');
   sub->add_option("--run", o.run, "only this run (uuid or its beginning, or 'latest')");
   sub->add_flag("--all", o.all_runs, "also older runs of the same name");
-  sub->add_flag("!--no-sweeps", o.sweeps, "leave the rows of sweeps out");
+  add_off(sub, "--no-sweeps", o.sweeps, "leave the rows of sweeps out");
   sub->add_flag("--subjects", o.subjects, "MMLU's categories (both maps) and subjects too");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_leaderboard(o); }; });
@@ -260,13 +239,14 @@ void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
       s->add_option("--ids", o.ids, "token ids instead, comma-separated")
           ->delimiter(',')
           ->excludes(text);
-      s->add_flag("!--no-bos", o.bos, "leave the beginning-of-sequence token out");
+      add_off(s, "--no-bos", o.bos, "leave the beginning-of-sequence token out");
       s->add_flag("--special", o.special, "special tokens in the text count as such");
     }
     if (std::string(what) == "logits") {
       s->add_option("--top", o.top,
                     "the largest of the last position; 0 = every one of each position")
           ->capture_default_str();
+      s->add_option("-k,--k", o.k, "experts a token and layer (default: the trained k)");
       s->add_option("--threads", o.threads, "0 = one per core");
     }
     s->callback([&o, &chosen, what] {
@@ -338,8 +318,8 @@ void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
                   "static: always the same order, with --partition importance a static mask")
       ->transform(CLI::CheckedTransformer(kRouters).description(""))
       ->option_text("ridge|cmoe|exact_norm|static");
-  sub->add_flag("!--no-compensation", o.options.compensate,
-                "an expert left out is not replaced by its mean output");
+  add_off(sub, "--no-compensation", o.options.compensate,
+          "an expert left out is not replaced by its mean output");
   sub->add_option("--dtype", o.options.dtype, "type of the matrices written")
       ->transform(CLI::CheckedTransformer(kTypes).description(""))
       ->option_text("f32|f16");
@@ -386,9 +366,12 @@ int run_command_line(int argc, char** argv) {
   PullOptions pull;
   ConvertOptions convert;
   DoctorOptions doctor;
+  TrainOptions train;
+  PredictOptions predict;
   Command chosen;
   add_run(app, run, chosen);
   add_sweep(app, sweep, chosen);
+  add_training(app, train, predict, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
   add_comparisons(app, compare, gate, chosen);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/convert/options.h"
+#include "engine/train/cross_fit.h"
 #include "harness/run_spec.h"
 
 namespace harness {
@@ -28,6 +29,36 @@ struct SweepOptions {
   Format format = Format::table;
 };
 int command_sweep(const SweepOptions&);
+
+struct TrainOptions {
+  std::string sweep = "latest";
+  std::string db = "results/moeval.db";
+  std::string model;  // empty = the one that the sweep names
+  std::string data;
+  bool allow_unverified = false;
+  std::string out = "predictor.safetensors";
+  engine::train::Objective objective = engine::train::Objective::policy;
+  engine::train::Head head = engine::train::Head::ordinal;
+  std::optional<double> lambda, target_cost;  // at most one
+  double mu = 0, entropy = engine::train::Options{}.entropy;
+  std::optional<double> latency_cap_ms;
+  std::string latency_file;
+  std::vector<int64_t> hidden = {64};  // 0 = none
+  int folds = 5, epochs = engine::train::Options{}.epochs;
+  uint64_t seed = 0;
+  bool curve = false;
+  std::string tables;  // folder for the cross-fitted decisions; empty = none
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_train(const TrainOptions&);
+
+struct PredictOptions {
+  std::string predictor, model = "smollm2-135m", file = "-";
+  double target = 0.5;  // P(right) that a k needs to be enough
+  Format format = Format::table;
+};
+int command_predict(const PredictOptions&);
 
 struct LeaderboardOptions {
   std::string db = "results/moeval.db";
@@ -93,6 +124,7 @@ struct InspectOptions {
   bool bos = true;           // as the model was trained, when it asks for one
   bool special = false;      // special tokens in the text count as such
   int top = 10;              // logits: the largest of the last position; 0 = all of every position
+  int32_t k = 0;             // logits: experts; 0 = the trained k
   int threads = 0;
 };
 int command_inspect(const InspectOptions&);

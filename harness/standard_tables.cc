@@ -72,26 +72,30 @@ StandardTables make_standard_tables(
   return out;
 }
 
-std::vector<std::filesystem::path> write_tables(const std::filesystem::path& folder,
-                                                const Sweep& sweep, const StandardTables& tables) {
+std::filesystem::path write_table(const std::filesystem::path& folder, const std::string& name,
+                                  const std::string& model_sha256, const std::string& note,
+                                  const KTable& table) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
+  const nlohmann::json j{
+      {"format", "moeval_table/1"}, {"model_sha256", model_sha256}, {"note", note}, {"k", table}};
+  const auto path = folder / (name + ".json"), partial = folder / (name + ".json.partial");
+  std::ofstream out(partial, std::ios::binary);
+  out << j.dump(1) << "\n";
+  out.close();
+  if (out) std::filesystem::rename(partial, path, error);
+  if (!out || error)
+    throw InfrastructureError(fmt::format("{}: could not be written", path.string()));
+  return path;
+}
+
+std::vector<std::filesystem::path> write_tables(const std::filesystem::path& folder,
+                                                const Sweep& sweep, const StandardTables& tables) {
   std::vector<std::filesystem::path> files;
   const auto write = [&](const char* name, const KTable& table) {
-    if (table.empty()) return;
-    const nlohmann::json j{{"format", "moeval_table/1"},
-                           {"model_sha256", sweep.weights_sha256},
-                           {"note", fmt::format("{} of sweep {}", name, sweep.run_uuid)},
-                           {"k", table}};
-    const auto path = folder / (std::string(name) + ".json");
-    const auto partial = folder / (std::string(name) + ".json.partial");
-    std::ofstream out(partial, std::ios::binary);
-    out << j.dump(1) << "\n";
-    out.close();
-    if (out) std::filesystem::rename(partial, path, error);
-    if (!out || error)
-      throw InfrastructureError(fmt::format("{}: could not be written", path.string()));
-    files.push_back(path);
+    if (!table.empty())
+      files.push_back(write_table(folder, name, sweep.weights_sha256,
+                                  fmt::format("{} of sweep {}", name, sweep.run_uuid), table));
   };
   write("oracle", tables.oracle);
   write("shuffled", tables.shuffled);

@@ -35,7 +35,13 @@ StandardTables make_standard_tables(
     const Sweep&, uint64_t seed,
     const std::function<int64_t(const std::string& task, const std::string& sample)>& length_of);
 
-// Writes each table that is not empty to NAME.json; the folder is made.
+// Writes folder/NAME.json, a table of engine/policy/table_policy.h; the folder is made. Throws
+// InfrastructureError. Returns the file.
+std::filesystem::path write_table(const std::filesystem::path& folder, const std::string& name,
+                                  const std::string& model_sha256, const std::string& note,
+                                  const KTable&);
+
+// Writes each table that is not empty.
 // Throws InfrastructureError. Returns the files.
 std::vector<std::filesystem::path> write_tables(const std::filesystem::path& folder, const Sweep&,
                                                 const StandardTables&);

@@ -6,7 +6,8 @@ DROP VIEW v_misallocation;
 DROP VIEW v_need;
 
 CREATE VIEW v_question AS
-SELECT *, CASE WHEN family IN ('clean', 'option_order', 'wording') THEN 'clean' ELSE shift END
+SELECT *, CASE WHEN family IN ('clean', 'option_order', 'wording') THEN 'clean'
+    ELSE shift || ':' || severity END
     AS question_shift,
   CASE WHEN family IN ('clean', 'option_order', 'wording') THEN 0 ELSE shift_seed END
     AS question_seed
@@ -69,10 +70,10 @@ INSERT INTO columns(tbl, col, unit, meaning)
   SELECT 'v_question', col, unit, meaning FROM columns WHERE tbl = 'v_attempt';
 INSERT INTO columns(tbl, col, unit, meaning) VALUES
   ('v_question', 'family', NULL, 'family of the change'),
-  ('v_question', 'question_shift', NULL, 'the shift that may change what is needed; clean for option orders and wordings'),
+  ('v_question', 'question_shift', NULL, 'the shift, name:severity, that may change what is needed; clean for option orders and wordings'),
   ('v_question', 'question_seed', NULL, 'seed of that shift'),
   ('v_need', 'sample_id', NULL, 'the sample'),
-  ('v_need', 'question_shift', NULL, 'the shift that may change what is needed; clean for option orders and wordings'),
+  ('v_need', 'question_shift', NULL, 'the shift, name:severity, that may change what is needed; clean for option orders and wordings'),
   ('v_need', 'question_seed', NULL, 'seed of that shift'),
   ('v_need', 'n_ways', 'queries', 'graded ways in which the question was asked, the fewest of all swept k'),
   ('v_need', 'need', NULL, 'easy (right from the smallest k), elastic, inverse (right at some k but not at the largest), never'),

@@ -86,13 +86,13 @@ TEST_F(ViewsTest, OptionOrdersAreWaysToAskOneQuestionAndATypoIsAnother) {
   sweep.run.kind = "sweep";
   for (int64_t by = 1; by < 4; ++by) {
     ShiftRow order;
-    order.name = fmt::format("option_order:{}", by);
+    order.name = "option_order";
     order.family = "option_order";
     order.severity = by;
     sweep.shifts.push_back(order);
   }
   ShiftRow typos;
-  typos.name = "typos:1";
+  typos.name = "typos";
   typos.family = "typos";
   typos.severity = 1;
   sweep.shifts.push_back(typos);

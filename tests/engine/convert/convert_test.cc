@@ -290,6 +290,61 @@ TEST(Conversion, InterruptedAndResumedGivesTheSameBytes) {
   }
 }
 
+TEST(Conversion, StopsInsideALayerAndKeepsTheLayersBefore) {
+  const TinyCheckpoint parent;
+  const TempFolder folder;
+  for (const Partition partition : {Partition::coactivation, Partition::parameters}) {
+    Job job = job_of(parent, folder.path() / partition_name(partition));
+    job.options.partition = partition;
+    std::atomic<bool> stop{false};
+    const Outcome stopped = convert(
+        job, [&](int32_t, int32_t, const std::string& note) { stop = note == "layer 1: experts"; },
+        stop);
+    EXPECT_FALSE(stopped.finished);
+    const Outcome resumed = convert_quietly(job);
+    EXPECT_TRUE(resumed.finished);
+    EXPECT_EQ(resumed.layers_resumed, 1);
+  }
+}
+
+TEST(Conversion, DropsWhatAnEndedFinishLeftInTheFolder) {
+  const TinyCheckpoint parent;
+  const TempFolder folder;
+  const auto out = folder.path() / "m";
+  ASSERT_TRUE(convert_quietly(job_of(parent, out)).finished);
+  const auto leave = [](const std::filesystem::path& where) {
+    std::filesystem::create_directories(where / "plans");
+    std::ofstream(where / "plans/layer_000") << "plan";
+    std::ofstream(where / "lock");
+    std::ofstream(where / "fingerprint") << "algorithm 1\nseed 0\n";
+  };
+  leave(out);
+  EXPECT_THROW(convert_quietly(job_of(parent, out)), OptionError);
+  for (const char* file : {"plans", "lock", "fingerprint"}) {
+    EXPECT_FALSE(std::filesystem::exists(out / file)) << file;
+  }
+  EXPECT_TRUE(std::filesystem::exists(out / "model.safetensors"));
+  // A folder that no conversion made stays as it is.
+  const auto foreign = folder.path() / "foreign";
+  leave(foreign);
+  EXPECT_THROW(convert_quietly(job_of(parent, foreign)), OptionError);
+  EXPECT_TRUE(std::filesystem::exists(foreign / "plans/layer_000"));
+}
+
+TEST(Conversion, SaysWhichLayerNoRouterFits) {
+  TinyCheckpoint parent;
+  // Activations of layer 1 that are finite, and whose squares are not.
+  parent.change("layers.1.experts.0.down", [](int64_t, int64_t, float v) { return v * 1e30f; });
+  parent.change("layers.1.experts.0.up", [](int64_t, int64_t, float v) { return v * 1e10f; });
+  const TempFolder folder;
+  try {
+    convert_quietly(job_of(parent, folder.path() / "m"));
+    ADD_FAILURE() << "it converted";
+  } catch (const engine::ModelFileError& e) {
+    EXPECT_THAT(e.what(), testing::HasSubstr("layer 1: no router can be fitted to"));
+  }
+}
+
 TEST(Conversion, EveryAblationWritesAModelThatRuns) {
   const TinyCheckpoint parent;
   const TempFolder folder;

@@ -1,0 +1,80 @@
+#include <CLI/CLI.hpp>
+#include <map>
+
+#include "harness/command_line_parts.h"
+
+namespace harness {
+namespace {
+
+using engine::train::Head;
+using engine::train::Objective;
+
+const std::map<std::string, Objective> kObjectives = {{"success", Objective::success},
+                                                      {"policy", Objective::policy},
+                                                      {"reinforce", Objective::reinforce}};
+const std::map<std::string, Head> kHeads = {{"ordinal", Head::ordinal}, {"free", Head::free}};
+
+void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
+  auto* sub = add(app, "train", "A predictor of what each question needs, from a sweep",
+                  "moeval train --sweep latest --out predictor.safetensors --target-cost 0.6");
+  sub->add_option("--sweep", o.sweep, "run to learn from: uuid or its beginning, or 'latest'")
+      ->capture_default_str();
+  add_db(sub, o.db);
+  sub->add_option("-M,--model", o.model, "path or catalog name (default: the sweep's)");
+  add_data(sub, o.data, o.allow_unverified);
+  sub->add_option("-o,--out", o.out, "file to write, for run --policy predictor:FILE")
+      ->capture_default_str();
+  sub->add_option("--objective", o.objective,
+                  "success: p_k, then argmax p_k - lambda FLOPs; policy: policy gradient of "
+                  "accuracy - lambda FLOPs over every k; reinforce: the same from drawn k only")
+      ->transform(CLI::CheckedTransformer(kObjectives).description(""))
+      ->option_text("success|policy|reinforce");
+  sub->add_option("--head", o.head, "p_k that grows with k, or any")
+      ->transform(CLI::CheckedTransformer(kHeads).description(""))
+      ->option_text("ordinal|free");
+  sub->add_option("--lambda", o.lambda,
+                  "accuracy that the full FLOPs of a question are worth (default: 0.1)");
+  sub->add_option("--target-cost", o.target_cost,
+                  "find lambda for this mean share of the full FLOPs instead");
+  sub->add_flag("--curve", o.curve, "also the policy at ten lambdas of 0.003 to 3");
+  sub->add_option("--mu", o.mu, "price of lateness: predicted time beyond --latency-cap, in caps")
+      ->capture_default_str();
+  sub->add_option("--latency-cap", o.latency_cap_ms, "ms, for --mu");
+  sub->add_option("--latency-coefficients", o.latency_file, "as in run, for --mu");
+  sub->add_option("--entropy", o.entropy, "weight of the entropy bonus")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--hidden", o.hidden, "widths of the hidden layers, comma-separated; 0 = none")
+      ->delimiter(',')
+      ->capture_default_str();
+  sub->add_option("--folds", o.folds, "for cross-fitting by seed item")->capture_default_str();
+  sub->add_option("--epochs", o.epochs, "at most; training stops early")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--seed", o.seed, "of folds, weights, order and draws")->capture_default_str();
+  sub->add_option("--write-tables", o.tables,
+                  "folder for the cross-fitted decisions, for run --policy table:FILE");
+  sub->add_option("--threads", o.threads, "0 = one per core; changes no byte");
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&] { return command_train(o); }; });
+}
+
+void add_predict(CLI::App& app, PredictOptions& o, Command& chosen) {
+  auto* sub = add(app, "predict", "What a predictor says of questions, one a line",
+                  "moeval predict --predictor predictor.safetensors --model M --file q.txt");
+  sub->add_option("--predictor", o.predictor, "file that train wrote")->required();
+  sub->add_option("-M,--model", o.model, "path or catalog name")->capture_default_str();
+  sub->add_option("--file", o.file, "text, one question a line; - = stdin")->capture_default_str();
+  sub->add_option("--target", o.target, "P(right) from which a k is enough")->capture_default_str();
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&] { return command_predict(o); }; });
+}
+
+}  // namespace
+
+void add_training(CLI::App& app, TrainOptions& t, PredictOptions& p, Command& chosen) {
+  add_train(app, t, chosen);
+  add_predict(app, p, chosen);
+}
+
+}  // namespace harness

@@ -1,0 +1,155 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "datasets/sha256.h"
+#include "engine/policy/predictor_policy.h"
+#include "harness/commands.h"
+#include "harness/exit_code.h"
+#include "harness/run_plan.h"
+#include "harness/text_table.h"
+
+namespace harness {
+namespace {
+
+// One question a line; empty lines are left out, a line end of DOS too.
+std::vector<std::string> read_questions(const std::string& file) {
+  std::ifstream in;
+  if (file != "-") {
+    in.open(file, std::ios::binary);
+    if (!in) throw UsageError(fmt::format("--file {}: cannot be read", file));
+  }
+  std::vector<std::string> out;
+  for (std::string line; std::getline(file == "-" ? std::cin : in, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty()) out.push_back(std::move(line));
+  }
+  if (out.empty())
+    throw UsageError(fmt::format("--file {}: holds no question, want one a line", file));
+  return out;
+}
+
+std::shared_ptr<const engine::PredictorPolicy> load_predictor(const std::string& file,
+                                                              const LoadedModel& model) {
+  engine::PolicyContext context;
+  const auto& c = model.engine->config();
+  context.moe = c.moe;
+  context.n_layers = c.n_layers;
+  context.d_model = c.d_model;
+  context.weights_sha256 = model.weights_sha256;
+  context.sha256 = [](std::string_view bytes) { return datasets::sha256_hex(std::string(bytes)); };
+  context.embedding_row = [&model](engine::TokenId token, float* row) {
+    model.engine->embedding(token, row);
+  };
+  return engine::PredictorPolicy::load(file, "predictor:" + file, context);
+}
+
+struct Prediction {
+  std::string question;
+  engine::Decision decision;
+  std::optional<int32_t> k_needed;  // least k of which P(right) reaches the target
+  int64_t tokens = 0;
+  uint64_t flops = 0, flops_full = 0, own_flops = 0;
+  std::optional<uint64_t> flops_needed;
+};
+
+std::string p_right(const engine::Decision& d) {
+  for (const auto& [k, p] : d.p_correct_by_k)
+    if (k == d.budget.k) return fmt::format("{:.3f}", p);
+  return "n/a";
+}
+
+std::string shortened(const std::string& text) {
+  constexpr size_t kMost = 60;
+  if (text.size() <= kMost) return printable(text);
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return printable(text.substr(0, end)) + "...";
+}
+
+}  // namespace
+
+int command_predict(const PredictOptions& o) {
+  if (!(o.target > 0 && o.target < 1))
+    throw UsageError(fmt::format("--target {}: want a probability between 0 and 1", o.target));
+  if (!std::filesystem::is_regular_file(o.predictor))
+    throw UsageError(fmt::format("--predictor {}: there is no such file", o.predictor));
+  const auto questions = read_questions(o.file);
+  RunSpec spec;
+  spec.model = o.model;
+  const auto model = load_model(spec);
+  const auto predictor = load_predictor(o.predictor, model);
+  const int32_t most = model.engine->config().moe.max_k();
+  std::vector<Prediction> all;
+  for (const auto& text : questions) {
+    Prediction p;
+    p.question = text;
+    const auto tokens = model.tokenizer->encode(text, false, false);
+    p.decision = predictor->decide({.key = text, .question = text, .question_tokens = tokens});
+    p.tokens = static_cast<int64_t>(tokens.size());
+    p.own_flops = p.decision.own_cost.flops;
+    const auto flops = [&](int32_t k) -> uint64_t {
+      if (tokens.empty()) return 0;
+      engine::ExpertBudget budget = p.decision.budget;
+      budget.k = k;
+      return model.engine->cost_of(p.tokens, 1, budget).useful_flops();
+    };
+    p.flops = flops(p.decision.budget.k);
+    p.flops_full = flops(most);
+    for (const auto& [k, probability] : p.decision.p_correct_by_k)
+      if (!p.k_needed && probability >= o.target) p.k_needed = k;
+    if (p.k_needed) p.flops_needed = flops(*p.k_needed);
+    all.push_back(std::move(p));
+  }
+  if (o.format == Format::json) {
+    auto j = nlohmann::ordered_json::array();
+    for (const auto& p : all) {
+      nlohmann::ordered_json one{{"question", p.question},
+                                 {"tokens", p.tokens},
+                                 {"k", p.decision.budget.k},
+                                 {"complexity", nullptr},
+                                 {"p_k", nlohmann::ordered_json::array()},
+                                 {"target", o.target},
+                                 {"k_needed", nullptr},
+                                 {"flops", p.flops},
+                                 {"flops_needed", nullptr},
+                                 {"flops_full", p.flops_full},
+                                 {"predictor_flops", p.own_flops}};
+      if (p.decision.complexity) one["complexity"] = *p.decision.complexity;
+      for (const auto& [k, probability] : p.decision.p_correct_by_k)
+        one["p_k"].push_back({k, probability});
+      if (p.k_needed) one["k_needed"] = *p.k_needed;
+      if (p.flops_needed) one["flops_needed"] = *p.flops_needed;
+      j.push_back(std::move(one));
+    }
+    fmt::print("{}\n", j.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return kOk;
+  }
+  TextTable table({{"k", Align::right},
+                   {"complexity", Align::right},
+                   {"P(right)", Align::right},
+                   {"needed k", Align::right},
+                   {"FLOPs", Align::right},
+                   {"of full", Align::right},
+                   {"tokens", Align::right},
+                   {"question"}});
+  for (const auto& p : all)
+    table.add({std::to_string(p.decision.budget.k),
+               p.decision.complexity ? fmt::format("{:.2f}", *p.decision.complexity) : "n/a",
+               p_right(p.decision), p.k_needed ? std::to_string(*p.k_needed) : "n/a",
+               si(static_cast<double>(p.flops)),
+               p.flops_full > 0 ? fmt::format("{:.3f}", static_cast<double>(p.flops) /
+                                                            static_cast<double>(p.flops_full))
+                                : "n/a",
+               std::to_string(p.tokens), shortened(p.question)});
+  fmt::print("{}", o.format == Format::markdown ? table.markdown() : table.terminal());
+  fmt::print(
+      "\nFLOPs of the question read once at its k, demonstrations and answer apart; the decision "
+      "itself costs {}.\nneeded k: the least with P(right) >= {}.\n",
+      si(static_cast<double>(all.front().own_flops)), o.target);
+  return kOk;
+}
+
+}  // namespace harness

@@ -1,0 +1,209 @@
+#include "harness/training_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <nlohmann/json.hpp>
+
+#include "harness/text_table.h"
+
+namespace harness {
+namespace {
+
+using engine::train::Outcome;
+using nlohmann::ordered_json;
+
+// From this share of queries at one k on a policy counts as collapsed.
+constexpr double kCollapsed = 0.99;
+
+std::string percent(double x) { return fmt::format("{:.1f}%", 100 * x); }
+std::string interval(const engine::train::Range& r) {
+  return fmt::format("[{:.1f}, {:.1f}]", 100 * r.lower, 100 * r.upper);
+}
+
+// Of the oracle's gain; nothing where the oracle gains nothing.
+std::optional<double> share_of(const Outcome& p, const Outcome& oracle) {
+  return oracle.gain > 1e-12 ? std::optional(p.gain / oracle.gain) : std::nullopt;
+}
+
+ordered_json outcome_json(const Outcome& o, const Outcome& oracle) {
+  ordered_json j{{"n", o.n},
+                 {"clusters", o.clusters},
+                 {"accuracy", o.accuracy},
+                 {"accuracy_interval", {o.accuracy_interval.lower, o.accuracy_interval.upper}},
+                 {"mean_k", o.mean_k},
+                 {"flops_ratio", o.cost},
+                 {"reward", o.reward},
+                 {"lambda_regret", o.regret},
+                 {"adaptivity_gain", o.gain},
+                 {"adaptivity_gain_interval", {o.gain_interval.lower, o.gain_interval.upper}},
+                 {"share_of_oracle_gain", nullptr}};
+  if (const auto share = share_of(o, oracle)) j["share_of_oracle_gain"] = *share;
+  return j;
+}
+
+std::vector<std::string> notes(const TrainingData& data, const TrainingPlan& plan,
+                               const TrainingResult& r) {
+  std::vector<std::string> out;
+  const auto& mine = r.policies.front();
+  if (data.left_out > 0)
+    out.push_back(
+        fmt::format("{} questions are not graded at every k and left out", data.left_out));
+  if (r.most_frequent >= kCollapsed)
+    out.push_back(fmt::format(
+        "the policy collapsed to one k for {} of the questions (entropy {:.3f} nats): at this "
+        "lambda it adapts to nothing",
+        percent(r.most_frequent), r.entropy));
+  if (r.over_plug_in) {
+    const auto& d = *r.over_plug_in;
+    const bool ties = d.interval.lower <= 0 && d.interval.upper >= 0;
+    out.push_back(fmt::format("reward beyond plug_in {:+.4f} [{:+.4f}, {:+.4f}]: {}", d.mean,
+                              d.interval.lower, d.interval.upper,
+                              ties         ? "the plug-in ties"
+                              : d.mean > 0 ? "the policy head is better"
+                                           : "the plug-in is better"));
+  }
+  if (mine.outcome.gain_interval.lower <= 0)
+    out.push_back(
+        "no adaptivity gain is shown: its interval reaches zero, a static k or a mixture of them "
+        "does as well");
+  if (plan.objective == engine::train::Objective::reinforce)
+    out.push_back("plug_in has learned from the same draws; knn and length_only saw every k");
+  if (!r.need.spearman)
+    out.push_back("rank correlation of FLOPs n/a: estimate or need does not vary");
+  return out;
+}
+
+std::string need_line(const NeedEstimate& n) {
+  if (n.n == 0) return "FLOPs needed: n/a (no question is reliably right from some k on)";
+  return fmt::format(
+      "FLOPs needed, estimated by P(right) >= {}: mean error {:.3f} of the full cost (best "
+      "constant {:.3f}), Spearman {}, n = {}",
+      kEnough, n.mae, n.mae_constant, n.spearman ? fmt::format("{:.3f}", *n.spearman) : "n/a", n.n);
+}
+
+std::string render_json(const TrainingData& data, const TrainingPlan& plan,
+                        const TrainingResult& r) {
+  ordered_json j = ordered_json::parse(training_json(data, plan, r));
+  const Outcome& oracle = r.policies.back().outcome;
+  for (const auto& p : r.policies) {
+    ordered_json one{{"policy", p.name}, {"about", p.about}, {"own_flops", p.own_flops}};
+    one.update(outcome_json(p.outcome, oracle));
+    j["policies"].push_back(std::move(one));
+  }
+  j["entropy_nats"] = r.entropy;
+  j["most_frequent_k_share"] = r.most_frequent;
+  if (r.over_plug_in)
+    j["reward_beyond_plug_in"] = {
+        {"mean", r.over_plug_in->mean},
+        {"interval", {r.over_plug_in->interval.lower, r.over_plug_in->interval.upper}}};
+  j["flops_needed"] = {{"enough", kEnough},
+                       {"n", r.need.n},
+                       {"mae", nullptr},
+                       {"mae_constant", nullptr},
+                       {"spearman", nullptr}};
+  if (r.need.n > 0) {
+    j["flops_needed"]["mae"] = r.need.mae;
+    j["flops_needed"]["mae_constant"] = r.need.mae_constant;
+  }
+  if (r.need.spearman) j["flops_needed"]["spearman"] = *r.need.spearman;
+  for (const auto& c : r.curve)
+    j["curve"].push_back({{"lambda", c.lambda},
+                          {"policy", outcome_json(c.policy, c.oracle)},
+                          {"oracle", outcome_json(c.oracle, c.oracle)}});
+  j["notes"] = notes(data, plan, r);
+  return j.dump(2) + "\n";
+}
+
+}  // namespace
+
+const char* objective_name(engine::train::Objective o) {
+  switch (o) {
+    case engine::train::Objective::success:
+      return "success";
+    case engine::train::Objective::policy:
+      return "policy";
+    case engine::train::Objective::reinforce:
+      return "reinforce";
+  }
+  return "policy";
+}
+
+std::string training_json(const TrainingData& data, const TrainingPlan& plan,
+                          const TrainingResult& r) {
+  const auto& o = plan.options;
+  ordered_json j{{"sweep", data.run_uuid},
+                 {"model_sha256", data.weights_sha256},
+                 {"objective", objective_name(plan.objective)},
+                 {"head", o.head == engine::train::Head::ordinal ? "ordinal" : "free"},
+                 {"k", data.examples.grid},
+                 {"lambda", r.lambda},
+                 {"target_cost", nullptr},
+                 {"mu", o.mu},
+                 {"entropy_bonus", o.entropy},
+                 {"hidden", o.hidden},
+                 {"epochs", o.epochs},
+                 {"folds", plan.folds},
+                 {"seed", o.seed},
+                 {"questions", data.examples.n},
+                 {"seed_items", r.clusters}};
+  if (plan.target_cost) j["target_cost"] = *plan.target_cost;
+  return j.dump();
+}
+
+std::string render_training(const TrainingData& data, const TrainingPlan& plan,
+                            const TrainingResult& r, Format format) {
+  if (format == Format::json) return render_json(data, plan, r);
+  const auto as = [format](const TextTable& t) {
+    return format == Format::markdown ? t.markdown() : t.terminal();
+  };
+  const Outcome& oracle = r.policies.back().outcome;
+  std::string text = fmt::format(
+      "{} of sweep {}: {} questions, {} seed items, {} folds, k = {}, lambda = {:.4g}\n\n",
+      data.model, data.run_uuid, data.examples.n, r.clusters, plan.folds,
+      fmt::join(data.examples.grid, ","), r.lambda);
+  TextTable table({{"policy"},
+                   {"n", Align::right},
+                   {"accuracy", Align::right},
+                   {"95% interval"},
+                   {"mean k", Align::right},
+                   {"FLOPs", Align::right},
+                   {"regret", Align::right},
+                   {"gain", Align::right},
+                   {"95% interval"},
+                   {"of oracle's", Align::right}});
+  for (const auto& p : r.policies) {
+    const auto share = share_of(p.outcome, oracle);
+    table.add({p.name, std::to_string(p.outcome.n), percent(p.outcome.accuracy),
+               interval(p.outcome.accuracy_interval), fmt::format("{:.2f}", p.outcome.mean_k),
+               fmt::format("{:.3f}", p.outcome.cost), fmt::format("{:.4f}", p.outcome.regret),
+               fmt::format("{:+.1f}", 100 * p.outcome.gain), interval(p.outcome.gain_interval),
+               share ? percent(*share) : "n/a"});
+  }
+  text += as(table);
+  text += fmt::format(
+      "\nFLOPs: of those at k = {}, the decision's own included. regret: what the best k would "
+      "have\nbrought more of accuracy - lambda FLOPs. gain: percentage points of accuracy above "
+      "static k and\ntheir mixtures at the same FLOPs. Each question is decided without having "
+      "seen its seed item.\n",
+      data.examples.grid.back());
+  text += need_line(r.need) + "\n";
+  for (const auto& n : notes(data, plan, r)) text += "note: " + n + "\n";
+  if (r.curve.empty()) return text;
+  TextTable curve({{"lambda", Align::right},
+                   {"accuracy", Align::right},
+                   {"95% interval"},
+                   {"mean k", Align::right},
+                   {"FLOPs", Align::right},
+                   {"gain", Align::right},
+                   {"oracle's accuracy", Align::right},
+                   {"oracle's FLOPs", Align::right}});
+  for (const auto& c : r.curve)
+    curve.add({fmt::format("{:.4f}", c.lambda), percent(c.policy.accuracy),
+               interval(c.policy.accuracy_interval), fmt::format("{:.2f}", c.policy.mean_k),
+               fmt::format("{:.3f}", c.policy.cost), fmt::format("{:+.1f}", 100 * c.policy.gain),
+               percent(c.oracle.accuracy), fmt::format("{:.3f}", c.oracle.cost)});
+  return text + "\n" + as(curve);
+}
+
+}  // namespace harness

@@ -1,0 +1,124 @@
+// Predictors written and read back: the file decides as the networks do.
+#include "engine/train/export.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "engine/policy/policy_error.h"
+#include "engine/policy/predictor_file.h"
+#include "tests/engine/train/planted_examples.h"
+#include "tests/support/temp_folder.h"
+
+namespace {
+
+using namespace engine::train;
+using planted::all_rows;
+
+const std::string kSha(64, 'a');
+
+engine::PolicyContext context() {
+  engine::PolicyContext c;
+  c.moe.n_experts = 16;
+  c.n_layers = 1;
+  c.d_model = 3;
+  c.weights_sha256 = kSha;
+  c.sha256 = [](std::string_view) { return std::string("hash"); };
+  return c;
+}
+
+// Eight numbers, like the planted examples: mean, max, log_tokens, log_bytes.
+engine::PredictorContent content(const Fitted& f, const Examples& ex, double lambda) {
+  auto c = export_predictor(f, ex.grid, lambda);
+  c.model_sha256 = kSha;
+  for (const char* name : {"embedding_mean", "embedding_max", "log_tokens", "log_bytes"})
+    c.features.push_back(*engine::find_feature(name));
+  c.training_json = R"({"sweep":"u"})";
+  return c;
+}
+
+std::string slurp(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream s;
+  s << in.rdbuf();
+  return s.str();
+}
+
+TEST(Export, TheFileDecidesAsTheNetworksDo) {
+  const support::TempFolder folder;
+  const auto path = folder.path() / "p.safetensors";
+  const auto ex = planted::examples(160, 1);
+  const LambdaRange range{0.01, 3};
+  for (const auto objective : {Objective::success, Objective::policy, Objective::reinforce})
+    for (const Head head : {Head::ordinal, Head::free})
+      for (const auto& hidden : {std::vector<int64_t>{}, {8}, {8, 6}})
+        for (const bool family : {false, true}) {
+          Options o;
+          o.head = head;
+          o.hidden = hidden;
+          o.epochs = 12;
+          o.lambda = 0.2;
+          if (family) o.family = range;
+          const auto f = fit(ex, all_rows(ex), objective, o);
+          const double lambda = family ? 1.5 : 0.2;
+          engine::write_predictor(path, content(f, ex, lambda));
+          const auto read = engine::PredictorNetwork::load(path, context());
+          EXPECT_EQ(read.grid(), ex.grid);
+          int same = 0;
+          for (int64_t r = 0; r < ex.n; ++r) {
+            const auto out = read.infer(ex.feature_row(r));
+            const auto p = f.success.p(ex.feature_row(r));
+            for (size_t k = 0; k < p.size(); ++k) EXPECT_NEAR(out.p_k[k], p[k], 1e-4);
+            same += out.k == ex.grid[f.decide(ex.feature_row(r), lambda)];
+          }
+          EXPECT_GE(same, ex.n - 1);                // floats may part a tie
+          EXPECT_GE(read.cost().flops, f.flops());  // blocks of zeros are multiplied too
+        }
+}
+
+TEST(Export, TheSameSeedGivesTheSameBytes) {
+  const auto ex = planted::examples(100, 2);
+  Options o;
+  o.hidden = {8};
+  o.epochs = 8;
+  const auto bytes = [&] {
+    return engine::predictor_bytes(
+        content(fit(ex, all_rows(ex), Objective::policy, o), ex, o.lambda));
+  };
+  const auto once = bytes();
+  EXPECT_EQ(once, bytes());
+  o.seed = 1;
+  EXPECT_NE(once, bytes());
+  EXPECT_NE(once.find("moeval_training"), std::string::npos);
+}
+
+TEST(Export, AFeatureThatNeverVariedHasNoSay) {
+  const auto ex = planted::examples(100, 3);
+  Options o;
+  o.epochs = 10;
+  const auto f = fit(ex, all_rows(ex), Objective::policy, o);
+  auto x = std::vector<float>(ex.feature_row(0).begin(), ex.feature_row(0).end());
+  const auto before = f.success.p(x);
+  const auto c = content(f, ex, o.lambda);
+  for (int64_t row = 0; row < c.hidden[0].n_out; ++row)
+    EXPECT_EQ(c.hidden[0].weight[static_cast<size_t>(row * 8 + 7)], 0);
+  x[7] = 1e6f;
+  EXPECT_EQ(f.success.p(x), before);
+}
+
+TEST(Export, AnotherModelsFileIsRefused) {
+  const support::TempFolder folder;
+  const auto path = folder.path() / "p.safetensors";
+  const auto ex = planted::examples(60, 4);
+  Options o;
+  o.epochs = 2;
+  auto c = content(fit(ex, all_rows(ex), Objective::success, o), ex, 0.1);
+  c.model_sha256 = std::string(64, 'b');
+  engine::write_predictor(path, c);
+  EXPECT_THROW(engine::PredictorNetwork::load(path, context()), engine::PolicyMismatch);
+  EXPECT_EQ(slurp(path), engine::predictor_bytes(c));
+}
+
+}  // namespace
