@@ -46,6 +46,11 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("-L,--limit", s.limit, "only the first N samples of each subject");
   sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
+  sub->add_option("--shift", s.shifts,
+                  "ask every sample in changed form too, as family:severity, comma-separated "
+                  "(moeval ls)")
+      ->delimiter(',');
+  sub->add_option("--shift-seed", s.shift_seed, "seed of the shifts")->capture_default_str();
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
       ->capture_default_str();
   sub->add_option("--gate-norm", s.gate_norm,
@@ -241,6 +246,8 @@ void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& cho
   sub->add_option("--doc", show.doc, "index of the sample")->capture_default_str();
   sub->add_option("-M,--model", show.model, "whose tokenizer (default: the default model's)");
   sub->add_option("-f,--num-fewshot", show.num_fewshot, "demonstrations");
+  sub->add_option("--shift", show.shift, "the sample in changed form: family:severity");
+  sub->add_option("--shift-seed", show.shift_seed, "seed of the shift")->capture_default_str();
   add_data(sub, show.data, show.allow_unverified);
   add_format(sub, show.format);
   sub->callback([&] { chosen = [&] { return command_task_show(show); }; });

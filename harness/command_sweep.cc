@@ -60,7 +60,7 @@ int command_sweep(const SweepOptions& o) {
   if (!o.dry_run) sandbox = start_sandbox(spec);
   const InterruptGuard interrupt;
   const RunPlan plan = make_plan(spec);
-  tell_data(plan);
+  tell_data(spec, plan);
   if (o.dry_run) {
     auto model = load_model(spec);
     const auto policies = load_policies(spec, plan, model);

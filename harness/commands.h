@@ -163,6 +163,8 @@ struct TaskShowOptions {
   std::string model;  // for the token ids; empty = the default model if it is there
   std::string data;
   std::optional<int> num_fewshot;
+  std::string shift;  // family:severity; empty = as it is
+  uint64_t shift_seed = 0;
   bool allow_unverified = false;
   Format format = Format::table;
 };

@@ -11,6 +11,7 @@
 #include "engine/policy/policy_spec.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
+#include "harness/shifted_forms.h"
 
 namespace harness {
 namespace {
@@ -47,6 +48,7 @@ std::string RunSpec::name() const {
   if (num_fewshot) out += fmt::format(" {}-shot", *num_fewshot);
   if (limit > 0) out += fmt::format(" limit {}", limit);
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
+  if (!shifts.empty()) out += fmt::format(" shift {} seed {}", fmt::join(shifts, ","), shift_seed);
   if (num_samples > 1) out += fmt::format(" x{}", num_samples);
   if (temperature && *temperature > 0) out += fmt::format(" T={} seed {}", *temperature, seed);
   if (top_p && *top_p < 1) out += fmt::format(" top-p {}", *top_p);
@@ -74,6 +76,9 @@ void RunSpec::validate() const {
     refuse(fmt::format("--temperature {}: want 0 (greedy) to 100", *temperature));
   if (top_p && !(*top_p > 0 && *top_p <= 1))
     refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
+  parsed_shifts(*this);
+  if (shift_seed > uint64_t{INT64_MAX})
+    refuse(fmt::format("--shift-seed {}: want at most {}", shift_seed, INT64_MAX));
   if (max_new_tokens < 0)
     refuse(fmt::format("--max-new-tokens {}: want a positive count", max_new_tokens));
   if (num_samples > 1 && temperature.value_or(0.0) == 0)

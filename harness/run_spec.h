@@ -36,6 +36,8 @@ struct RunSpec {
   int64_t limit = 0;   // first N samples of each subset; 0 = all
   int64_t sample = 0;  // N samples of each task, drawn by `seed`; 0 = all
   uint64_t seed = 0;
+  std::vector<std::string> shifts;  // "family:severity"; each sample is asked so too
+  uint64_t shift_seed = 0;
   int num_samples = 1;  // completions per problem, for pass@k
   std::optional<double> temperature, top_p;
   int max_new_tokens = 0;  // 0 = the task's own
