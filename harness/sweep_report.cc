@@ -52,11 +52,6 @@ std::optional<tasks::Interval> interval_of(const std::vector<double>& values, bo
   return b && !alike ? std::optional(b->interval) : std::nullopt;
 }
 
-// Orders and wordings are ways to ask one question; a shift proper is a question of its own.
-bool is_other_question(const std::string& family) {
-  return family != "clean" && family != "option_order" && family != "wording";
-}
-
 json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 std::string text(const std::optional<double>& x, const char* format) {
@@ -158,9 +153,12 @@ std::optional<Need> SweepQuestion::need(const std::vector<int32_t>& grid) const 
   return k_first(grid) ? Need::inverse : Need::never;
 }
 
+bool is_other_question(const std::string& family) {
+  return family != "clean" && family != "option_order" && family != "wording";
+}
+
 std::string question_shift(const results::StoredAttempt& a) {
-  const auto& f = a.shift.family;
-  if (f == "clean" || f == "option_order" || f == "wording") return "clean";
+  if (!is_other_question(a.shift.family)) return "clean";
   std::string out = fmt::format("{}:{}", a.shift.name, a.shift.severity);
   if (a.shift_seed != 0) out += fmt::format(" seed {}", a.shift_seed);
   return out;
@@ -188,7 +186,7 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
     filter.task_id = t.task_id;
     filter.with_text = false;
     results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-      if (!a.policy.k_fixed || is_other_question(a.shift.family)) return true;
+      if (!a.policy.k_fixed) return true;
       const auto k = static_cast<int32_t>(*a.policy.k_fixed);
       ks.insert(k);
       const auto shift = question_shift(a);

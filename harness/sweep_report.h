@@ -58,6 +58,9 @@ struct Sweep {
   std::vector<SweepQuestion> questions;
 };
 
+// Orders and wordings are ways to ask one question; a shift proper makes another one.
+bool is_other_question(const std::string& shift_family);
+
 // What tells the questions of one sample apart: "clean" for a way to ask it as it is, else
 // "typos:2", "typos:2 seed 7".
 std::string question_shift(const results::StoredAttempt&);

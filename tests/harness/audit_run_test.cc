@@ -22,7 +22,7 @@ class AuditRun : public RunTest {
   }
   std::vector<std::string> args(const std::string& command, const std::string& tasks) const {
     return {command, "--model",  "ladder", "--tasks", tasks, "--db",
-            db(),    "--sample", "72",     "--seed",  "1"};
+            db(),    "--sample", "36",     "--seed",  "1"};
   }
   void run(const std::string& policy) const {
     auto a = args("run", "ladder,ladder_shifted");
@@ -43,11 +43,11 @@ class AuditRun : public RunTest {
 TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
   run_table("oracle");
   const auto oracle = audit();
-  EXPECT_EQ(oracle["answered"], 144);
+  EXPECT_EQ(oracle["answered"], 72);
   EXPECT_EQ(oracle["need_unknown"], 0);
   for (const auto& t : oracle["tasks"]) {
     const auto& c = t["clean"];
-    EXPECT_EQ(c["n"], 72);
+    EXPECT_EQ(c["n"], 36);
     EXPECT_EQ(c["lambda_regret"]["value"], 0) << t["task"];
     EXPECT_EQ(c["under_allocation"]["value"], 0);
     EXPECT_EQ(c["over_allocation"]["value"], 0);

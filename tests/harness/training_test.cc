@@ -96,7 +96,7 @@ TEST_F(LadderTraining, APolicyFromASweepComesNearTheOracleOnQuestionsThatItNever
   // The file in the engine, on the other split. Costs of each k are the sweep's; accuracies of
   // static k are planted, the policy's are answers.
   const auto database = db("runs.db");
-  for (const std::string policy : {"predictor:" + file(), std::string("fixed:16")})
+  for (const std::string& policy : {"predictor:" + file(), std::string("fixed:16")})
     ASSERT_EQ(moeval({"run", "--model", "ladder", "--tasks", "ladder", "--num-fewshot", "0",
                       "--policy", policy, "--db", database})
                   .code,
