@@ -16,6 +16,8 @@ struct Sample {
   std::string reference;             // reference solution (code)
   std::string test;                  // test program (code)
   std::string entry_point;           // function under test (code)
+  std::vector<std::string>
+      symbols;  // labels of the choices where a task shows them; empty = A, B, ...
 };
 
 // Immutable samples and where they came from.

@@ -124,7 +124,7 @@ void ExpertRouter::weigh_shared(const Router& router, const float* x, int64_t m,
 
 void ExpertRouter::route(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
                          const ExpertBudget* const* budgets, int16_t* ids, float* weights,
-                         float* margins, kernels::ThreadPool& pool) {
+                         float* margins, RouterFault* faults, kernels::ThreadPool& pool) {
   std::fill_n(ids, m * kMaxBudget, int16_t{-1});
   std::fill_n(weights, m * kMaxBudget, 0.0f);
   std::fill_n(margins, m, std::numeric_limits<float>::quiet_NaN());
@@ -150,9 +150,9 @@ void ExpertRouter::route(const LayerWeights& w, int32_t layer, const float* x, i
     x = x_.data();
   }
   score(w, x, n, pool);
-  kernels::select_experts(scores_.data(), n, moe_.n_routed(), selections_.data(), gate_,
-                          moe_.trained_k - moe_.n_shared, grow(ids_, n * kMaxBudget),
-                          grow(weights_, n * kMaxBudget), grow(margins_, n), pool);
+  const int64_t broken = kernels::select_experts(
+      scores_.data(), n, moe_.n_routed(), selections_.data(), gate_, moe_.trained_k - moe_.n_shared,
+      grow(ids_, n * kMaxBudget), grow(weights_, n * kMaxBudget), grow(margins_, n), pool);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t r = rows_[i];
     for (int64_t j = 0; j < selections_[i].k && ids_[i * kMaxBudget + j] >= 0; ++j) {
@@ -161,6 +161,12 @@ void ExpertRouter::route(const LayerWeights& w, int32_t layer, const float* x, i
       weights[to] = weights_[i * kMaxBudget + j];
     }
     margins[r] = margins_[i];
+    // A row that is not broken has finite weights: p is at most 1, and the largest p is not 0.
+    if (broken > 0 && std::isnan(weights_[i * kMaxBudget]) && !faults[r]) {
+      const float* row = x + i * d_model_;
+      faults[r] = {static_cast<int16_t>(layer),
+                   !std::all_of(row, row + d_model_, [](float v) { return std::isfinite(v); })};
+    }
   }
 }
 

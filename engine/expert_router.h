@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/expert_budget.h"
+#include "engine/routing_trace.h"
 #include "engine/weights.h"
 #include "kernels/expert_ffn.h"
 #include "kernels/select_experts.h"
@@ -21,12 +22,12 @@ class ExpertRouter {
   // for something else.
   ExpertRouter(const ModelConfig&, GateNorm);
 
-  // x [m, d_model]; ids, weights [m, kMaxBudget]; margins [m], all as StepRouting has them. A row
-  // with a score that is not finite runs as many experts as its budget grants, with NaN for
-  // weights, so that its output, and no other one, is NaN.
+  // x [m, d_model]; ids, weights [m, kMaxBudget]; margins, faults [m], all as StepRouting has them.
+  // A row with a score that is not finite runs as many experts as its budget grants, with NaN for
+  // weights, so that its output, and no other one, is NaN; where it has no fault yet, this is it.
   void route(const LayerWeights&, int32_t layer, const float* x, int64_t m,
              const ExpertBudget* const* budgets, int16_t* ids, float* weights, float* margins,
-             kernels::ThreadPool&);
+             RouterFault* faults, kernels::ThreadPool&);
 
  private:
   void score(const LayerWeights&, const float* x, int64_t m, kernels::ThreadPool&);

@@ -115,7 +115,7 @@ void MoeLayer::route(const LayerWeights& w, int32_t layer, const float* x, int64
                      const ExpertBudget* const* budgets, StepRouting& step) {
   assert(m * kMaxBudget <= static_cast<int64_t>(impl_->weights.size()));
   impl_->router.route(w, layer, x, m, budgets, step.ids(layer), impl_->weights.data(),
-                      step.margins(layer), impl_->pool);
+                      step.margins(layer), step.faults(), impl_->pool);
 }
 
 void MoeLayer::run(const LayerWeights& w, int32_t layer, const float* x, int64_t m,

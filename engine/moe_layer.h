@@ -26,10 +26,11 @@ class MoeLayer {
   MoeLayer(const ModelConfig&, GateNorm, int64_t max_rows, int ranks, kernels::ThreadPool&);
   ~MoeLayer();
 
-  // Chooses the experts of each row: x [m, d_model] normed, budgets [m]. Fills the step's ids and
-  // margins of this layer; keeps the weights for run(). The router runs for rows whose k of the
-  // layer exceeds n_shared, the gate of shared experts for all. A row with a router score that is
-  // not finite runs its first k experts with NaN weights: its output is NaN, no other row's is.
+  // Chooses the experts of each row: x [m, d_model] normed, budgets [m]. Fills the step's ids,
+  // margins and new faults of this layer; keeps the weights for run(). The router runs for rows
+  // whose k of the layer exceeds n_shared, the gate of shared experts for all. A row with a router
+  // score that is not finite runs its first k experts with NaN weights: its output is NaN, no other
+  // row's is.
   void route(const LayerWeights&, int32_t layer, const float* x, int64_t m,
              const ExpertBudget* const* budgets, StepRouting&);
 

@@ -11,7 +11,13 @@ StepRouting::StepRouting(const ModelConfig& config, int64_t max_rows)
       n_experts_(config.moe.n_experts),
       max_rows_(max_rows),
       ids_(config.n_layers * max_rows * kMaxBudget, int16_t{-1}),
-      margins_(config.n_layers * max_rows) {}
+      margins_(config.n_layers * max_rows),
+      faults_(max_rows) {}
+
+void StepRouting::begin(int64_t rows) {
+  rows_ = rows;
+  std::fill_n(faults_.begin(), rows, RouterFault{});
+}
 
 double StepRouting::distinct_experts() const {
   std::vector<uint8_t> seen(n_experts_);
@@ -46,6 +52,7 @@ void TokenRouting::append(const StepRouting& step) {
       margins.push_back(step.margins(layer)[row]);
     }
   }
+  faults.insert(faults.end(), step.faults(), step.faults() + step.rows());
 }
 
 RoutingTrace::RoutingTrace(int32_t n_layers, int32_t n_experts)

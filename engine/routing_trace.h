@@ -11,6 +11,13 @@
 
 namespace engine {
 
+// The first layer whose router gave a row a score that is NaN or infinite; none: -1.
+struct RouterFault {
+  int16_t layer = -1;
+  bool input = false;  // what the router read was not finite already
+  explicit operator bool() const { return layer >= 0; }
+};
+
 // Experts of every row of one step. ids [n_layers, rows, kMaxBudget]: ascending, unused places -1.
 // margins [n_layers, rows]: score of the last chosen routed expert minus that of the best one left
 // out (softmax probability; router score where weights are 1); NaN where nothing was left to
@@ -19,7 +26,7 @@ class StepRouting {
  public:
   StepRouting(const ModelConfig&, int64_t max_rows);
 
-  void begin(int64_t rows) { rows_ = rows; }
+  void begin(int64_t rows);
   int64_t rows() const { return rows_; }
   int32_t n_layers() const { return n_layers_; }
   int32_t n_experts() const { return n_experts_; }
@@ -27,6 +34,9 @@ class StepRouting {
   const int16_t* ids(int32_t layer) const { return ids_.data() + layer * max_rows_ * kMaxBudget; }
   float* margins(int32_t layer) { return margins_.data() + layer * max_rows_; }
   const float* margins(int32_t layer) const { return margins_.data() + layer * max_rows_; }
+
+  RouterFault* faults() { return faults_.data(); }  // [rows]
+  const RouterFault* faults() const { return faults_.data(); }
 
   // Mean over layers of the number of different experts that ran in the step.
   double distinct_experts() const;
@@ -37,13 +47,15 @@ class StepRouting {
   int64_t max_rows_, rows_ = 0;
   std::vector<int16_t> ids_;
   std::vector<float> margins_;
+  std::vector<RouterFault> faults_;
 };
 
 // Experts of every token of a prefix: ids [tokens, n_layers, kMaxBudget], as in StepRouting;
-// margins [tokens, n_layers].
+// margins [tokens, n_layers]; faults [tokens].
 struct TokenRouting {
   std::vector<int16_t> ids;
   std::vector<float> margins;
+  std::vector<RouterFault> faults;
 
   void append(const StepRouting&);  // all rows of the step, in order
 };

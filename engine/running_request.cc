@@ -82,6 +82,7 @@ RunningRequest::RunningRequest(Request request, const RequestContext& context, i
     completion_.trace.add(request_.prefix->routing(), n);
     context_.cost.add_calls(completion_.ledger, CostModel::Book::useful,
                             completion_.trace.calls(context_.config.moe.n_shared));
+    for (int64_t i = 0; i < n; ++i) note_fault(request_.prefix->routing().faults[i], i);
   }
   continuations_.resize(request_.continuations.size());
   for (size_t i = 0; i < continuations_.size(); ++i) {
@@ -108,7 +109,7 @@ void RunningRequest::add_decode_row(RaggedBatch& batch, std::vector<HeadRow>& he
   const int32_t row = batch.add(kv_, last_token_, position, request_.budget);
   context_.cost.add_rows(completion_.ledger, CostModel::Book::both, position, position + 1,
                          request_.budget);
-  spans_.push_back({row, 1, CostModel::Book::both});
+  spans_.push_back({row, 1, position, CostModel::Book::both});
   add_head_row(heads, row, -1, 0);
   decoded_in_step_ = true;
 }
@@ -122,7 +123,7 @@ void RunningRequest::add_prompt_rows(RaggedBatch& batch, std::vector<HeadRow>& h
   }
   if (prompt_next_ == first) return;
   const int64_t n = prompt_next_ - first;
-  spans_.push_back({row + 1 - n, n, CostModel::Book::both});
+  spans_.push_back({row + 1 - n, n, first, CostModel::Book::both});
   context_.cost.add_rows(completion_.ledger, CostModel::Book::both, first, prompt_next_,
                          request_.budget);
   const bool wants_head =
@@ -142,7 +143,7 @@ void RunningRequest::add_continuation_rows(int32_t i, RaggedBatch& batch,
     const int32_t row = batch.add(*c.kv, tokens[c.next], prompt_tokens() + c.next, request_.budget);
     add_head_row(heads, row, i, c.next);
   }
-  spans_.push_back({first_row, batch.size() - first_row, book_of_scores()});
+  spans_.push_back({first_row, batch.size() - first_row, first, book_of_scores()});
   context_.cost.add_rows(completion_.ledger, book_of_scores(), first, prompt_tokens() + c.next,
                          request_.budget);
 }
@@ -151,6 +152,20 @@ void RunningRequest::add_prefill_rows(RaggedBatch& batch, std::vector<HeadRow>& 
   if (!prompt_done()) return add_prompt_rows(batch, heads);
   for (int32_t i = 0; i < static_cast<int32_t>(continuations_.size()); ++i) {
     add_continuation_rows(i, batch, heads);
+  }
+}
+
+void RunningRequest::note_fault(const RouterFault& fault, int64_t position) {
+  if (!fault || !fault_.empty()) return;
+  fault_ = fmt::format("router scores of layer {} are not finite at position {}{}", fault.layer,
+                       position, fault.input ? "; neither is what the router reads there" : "");
+}
+
+void RunningRequest::check_routing(const StepRouting& routing) {
+  for (const Span& s : spans_) {
+    for (int64_t i = 0; i < s.rows; ++i) {
+      note_fault(routing.faults()[s.first + i], s.position + i);
+    }
   }
 }
 
@@ -214,7 +229,7 @@ void RunningRequest::accept_token(TokenId token, int64_t now_ns) {
 }
 
 void RunningRequest::advance(const HeadRow& head, int64_t now_ns) {
-  if (completion_.outcome != Outcome::ok) return;
+  if (completion_.outcome != Outcome::ok || !fault_.empty()) return;
   if (!head.finite) {
     const int64_t position = head.continuation < 0 ? kv_.size() - 1 : prompt_tokens() + head.index;
     return fail(Outcome::not_finite,
@@ -246,6 +261,8 @@ void RunningRequest::end_step(const StepFacts& step, const StepRouting& routing)
   }
   spans_.clear();
   decoded_in_step_ = false;
+  const bool running = completion_.outcome == Outcome::ok;
+  if (running && prompt_done() && !fault_.empty()) fail(Outcome::not_finite, fault_);
 }
 
 bool RunningRequest::done() const {
@@ -268,7 +285,7 @@ Completion RunningRequest::take(int64_t now_ns) {
         static_cast<double>(batch_rows_) / static_cast<double>(n_steps_);
     completion_.mean_batch_experts = batch_experts_ / static_cast<double>(n_steps_);
   }
-  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace);
+  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace, context_.config.moe);
   if (completion_.outcome == Outcome::ok) {
     for (const Continuation& c : continuations_) {
       ContinuationScore score;

@@ -60,12 +60,15 @@ class RunningRequest {
   // As many rows of the prompt, or of the continuations once the prompt is known, as there is room.
   void add_prefill_rows(RaggedBatch&, std::vector<HeadRow>&);
 
+  // Notes router scores of its rows that are not finite; before any of its rows is read.
+  void check_routing(const StepRouting&);
   // Takes scores, logits and the next token from the logits of one of its rows. Rows may be read
   // from several threads at once.
   void read_logits(HeadRow&, const float* logits, SamplerScratch&);
   // Books a row that was read; rows in order.
   void advance(const HeadRow&, int64_t now_ns);
-  // Called for every request after every step: books the experts of its rows.
+  // Called for every request after every step: books the experts of its rows; fails it for a fault
+  // of the routing once its prompt has run, so that what is on record does not depend on steps.
   void end_step(const StepFacts&, const StepRouting&);
 
   bool done() const;
@@ -82,7 +85,7 @@ class RunningRequest {
 
   // Rows of the step at hand, and who pays for them.
   struct Span {
-    int64_t first = 0, rows = 0;
+    int64_t first = 0, rows = 0, position = 0;  // of the first row
     CostModel::Book book = CostModel::Book::both;
   };
 
@@ -94,6 +97,7 @@ class RunningRequest {
   void add_head_row(std::vector<HeadRow>&, int32_t row, int32_t continuation, int64_t index);
   void book_score(int32_t continuation, int64_t index, TokenId best, int64_t now_ns);
   void accept_token(TokenId, int64_t now_ns);
+  void note_fault(const RouterFault&, int64_t position);
   void fail(Outcome, std::string detail);
 
   const Request request_;
@@ -107,6 +111,7 @@ class RunningRequest {
   TokenId last_token_ = 0;
   int64_t last_token_ns_ = 0;
   std::vector<Span> spans_;
+  std::string fault_;  // of the routing, in words
   bool decoded_in_step_ = false;
   int64_t n_steps_ = 0, batch_rows_ = 0;
   double batch_experts_ = 0;

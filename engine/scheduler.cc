@@ -61,6 +61,7 @@ void Scheduler::admit(const RequestSource& source, const CompletionSink& sink) {
 void Scheduler::step() {
   const int64_t begin = now_ns();
   forward_.run(batch_);
+  for (const auto& r : running_) r->check_routing(forward_.routing());
   head_rows_.clear();
   for (const HeadRow& h : heads_) head_rows_.push_back(h.row);
   forward_.head(head_rows_, [&](int64_t i, const float* logits, int thread) {

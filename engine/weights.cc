@@ -186,13 +186,16 @@ uint64_t float_bytes(const std::vector<float>& v) { return v.size() * sizeof(flo
 
 uint64_t expert_bytes(const Expert& e) { return e.gate.bytes() + e.up.bytes() + e.down.bytes(); }
 
-// Of a layer without its experts.
+// Of what scores the routed experts.
+uint64_t router_bytes(const Router& r) {
+  return r.weight.bytes() + float_bytes(r.bias) + r.rep_gate.bytes() + r.rep_up.bytes() +
+         r.mix.bytes();
+}
+
+// Of a layer without its experts and what scores them.
 uint64_t dense_bytes(const LayerWeights& w) {
-  uint64_t sum = float_bytes(w.expert_means) + float_bytes(w.router.bias);
-  for (const auto* m : {&w.q, &w.k, &w.v, &w.o, &w.router.weight, &w.router.shared_gate,
-                        &w.router.rep_gate, &w.router.rep_up, &w.router.mix}) {
-    sum += m->bytes();
-  }
+  uint64_t sum = float_bytes(w.expert_means) + w.router.shared_gate.bytes();
+  for (const auto* m : {&w.q, &w.k, &w.v, &w.o}) sum += m->bytes();
   for (const auto* v :
        {&w.attn_norm, &w.ffn_norm, &w.q_bias, &w.k_bias, &w.v_bias, &w.q_norm, &w.k_norm}) {
     sum += float_bytes(*v);
@@ -205,20 +208,25 @@ uint64_t dense_bytes(const LayerWeights& w) {
 uint64_t Weights::bytes() const {
   uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
   for (const LayerWeights& w : layers) {
-    sum += dense_bytes(w);
+    sum += dense_bytes(w) + router_bytes(w.router);
     for (const Expert& e : w.experts) sum += expert_bytes(e);
   }
   return sum;
 }
 
-uint64_t Weights::bytes_used(const RoutingTrace& trace) const {
+uint64_t Weights::bytes_used(const RoutingTrace& trace, const MoeConfig& moe) const {
   uint64_t sum = embed.bytes() + head.bytes() + float_bytes(final_norm);
   for (size_t layer = 0; layer < layers.size(); ++layer) {
-    sum += dense_bytes(layers[layer]);
-    for (size_t e = 0; e < layers[layer].experts.size(); ++e) {
-      if (trace.tokens_on(static_cast<int32_t>(layer), static_cast<int32_t>(e)) > 0) {
-        sum += expert_bytes(layers[layer].experts[e]);
-      }
+    const LayerWeights& w = layers[layer];
+    const auto ran = [&](int32_t expert) {
+      return trace.tokens_on(static_cast<int32_t>(layer), expert) > 0;
+    };
+    bool chose = false;  // a token that may choose runs a routed expert at least
+    for (int32_t e = moe.n_shared; e < moe.n_experts; ++e) chose = chose || ran(e);
+    sum += dense_bytes(w) + (chose ? router_bytes(w.router) : 0);
+    const bool all_routed = chose && moe.router == RouterKind::exact_norm;
+    for (int32_t e = 0; e < moe.n_experts; ++e) {
+      if (ran(e) || (all_routed && e >= moe.n_shared)) sum += expert_bytes(w.experts[e]);
     }
   }
   return sum;

@@ -45,8 +45,10 @@ struct Weights {
 
   const kernels::PackedMatrix& output() const { return head.empty() ? embed : head; }
   uint64_t bytes() const;  // memory held
-  // Memory of what a query used: everything but the experts, and the experts in its trace.
-  uint64_t bytes_used(const RoutingTrace&) const;
+  // Memory of what a query used: everything but routers and experts, the experts in its trace, and
+  // the routers of layers where it had something to choose; to choose by exact_norm reads every
+  // routed expert of the layer.
+  uint64_t bytes_used(const RoutingTrace&, const MoeConfig&) const;
 };
 
 // Reads row by row into the packed form, so that the peak stays near the size of the file. Throws

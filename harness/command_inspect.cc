@@ -89,7 +89,15 @@ int logits(const InspectOptions& o, const std::filesystem::path& path) {
   if (static_cast<int64_t>(ids.size()) > engine->max_tokens())
     throw UsageError(
         fmt::format("{} tokens, the model holds {}", ids.size(), engine->max_tokens()));
-  const auto all = engine->logits(ids);
+  const int32_t max_k = engine->config().moe.max_k();
+  if (o.k < 0 || o.k > max_k)
+    throw UsageError(fmt::format("--k {}: this model runs 1 to {}", o.k, max_k));
+  engine::ExpertBudget budget = engine->trained_budget();
+  if (o.k > 0) {
+    budget = {};
+    budget.k = o.k;
+  }
+  const auto all = engine->logits(ids, budget);
   json out{{"model", path.string()}, {"ids", ids}, {"vocab", vocab}};
   if (o.top > 0) {
     const float* last = all.data() + (static_cast<int64_t>(ids.size()) - 1) * vocab;

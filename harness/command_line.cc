@@ -22,6 +22,12 @@ namespace {
 const std::map<std::string, Scenario> kScenarios = {{"offline", Scenario::offline},
                                                     {"single", Scenario::single}};
 
+// A flag that turns something off.
+void add_off(CLI::App* sub, const char* name, bool& on, const char* about) {
+  sub->add_flag_callback(
+      name, [&on] { on = false; }, about);
+}
+
 const std::map<std::string, engine::GateNorm> kGateNorms = {
     {"model", engine::GateNorm::model},
     {"raw", engine::GateNorm::raw},
@@ -40,6 +46,11 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("-L,--limit", s.limit, "only the first N samples of each subject");
   sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
+  sub->add_option("--shift", s.shifts,
+                  "ask every sample in changed form too, as family:severity, comma-separated "
+                  "(moeval ls)")
+      ->delimiter(',');
+  sub->add_option("--shift-seed", s.shift_seed, "seed of the shifts")->capture_default_str();
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
       ->capture_default_str();
   sub->add_option("--gate-norm", s.gate_norm,
@@ -59,12 +70,12 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   add_db(sub, s.db);
   sub->add_flag("--new-run", s.new_run, "start afresh even if this run was begun or done before");
   sub->add_option("--resume", s.resume, "continue this run (uuid)");
-  sub->add_flag("!--no-text", s.store_text, "store hashes instead of prompt texts");
+  add_off(sub, "--no-text", s.store_text, "store hashes instead of prompt texts");
   sub->add_option("--threads", s.threads, "0 = one per core")->capture_default_str();
   sub->add_option("--streams", s.streams, "sequences that decode together")->capture_default_str();
   sub->add_option("--batch-rows", s.batch_rows, "tokens of one prefill step")
       ->capture_default_str();
-  sub->add_flag("!--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
+  add_off(sub, "--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
   sub->add_option("--sandbox-tier", s.sandbox_tier,
                   "0 best of 1 (root) and 2 (user namespaces); 3 without namespaces, on request "
                   "only")
@@ -104,8 +115,10 @@ void add_sweep(CLI::App& app, SweepOptions& o, Command& chosen) {
   sub->add_option("--grid", s.grid, "budgets, comma-separated; beyond the model's most: clipped")
       ->delimiter(',')
       ->capture_default_str();
-  sub->add_flag("!--no-generate", s.generate,
-                "score the reference solutions of generation tasks only");
+  sub->add_option("--ways", s.ways,
+                  "ask a question in at most so many option orders or wordings (default: all)");
+  add_off(sub, "--no-generate", s.generate,
+          "score the reference solutions of generation tasks only");
   sub->add_option("--write-tables", o.tables,
                   "folder for oracle, shuffled, matched_random and length_only tables");
   sub->add_flag("--detach", o.detach, "go on in the background; prints the pid and the log's path");
@@ -122,7 +135,7 @@ void add_leaderboard(CLI::App& app, LeaderboardOptions& o, Command& chosen) {
   sub->add_option("-t,--tasks", o.tasks, "only these")->delimiter(',');
   sub->add_option("--run", o.run, "only this run (uuid or its beginning, or 'latest')");
   sub->add_flag("--all", o.all_runs, "also older runs of the same name");
-  sub->add_flag("!--no-sweeps", o.sweeps, "leave the rows of sweeps out");
+  add_off(sub, "--no-sweeps", o.sweeps, "leave the rows of sweeps out");
   sub->add_flag("--subjects", o.subjects, "MMLU's categories (both maps) and subjects too");
   add_format(sub, o.format);
   sub->callback([&o, &chosen] { chosen = [&o] { return command_leaderboard(o); }; });
@@ -148,6 +161,8 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
             "moeval verify --db results/moeval.db");
   add_db(sub, v.db);
   sub->add_option("--run", v.run, "uuid or its beginning, or 'latest' (default: all)");
+  sub->add_flag("--migrate", v.migrate,
+                "first bring a file of a former version up to date; a copy of it stays beside");
   add_format(sub, v.format);
   sub->callback([&] { chosen = [&] { return command_verify(v); }; });
 
@@ -159,33 +174,6 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
   sub->add_option("--sandbox-tier", r.sandbox_tier, "as in run")->check(CLI::Range(0, 3));
   add_format(sub, r.format);
   sub->callback([&] { chosen = [&] { return command_rescore(r); }; });
-}
-
-void add_comparisons(CLI::App& app, CompareOptions& c, GateOptions& g, Command& chosen) {
-  auto* sub = add(app, "compare", "Two runs, question by question: scores, flips, experts, FLOPs",
-                  "moeval compare latest~1 latest");
-  sub->add_option("A", c.run_a,
-                  "uuid or its beginning, 'latest', 'latest~1'; RUN@POLICY of a run with several")
-      ->required();
-  sub->add_option("B", c.run_b, "the other run; differences are B - A")->required();
-  add_db(sub, c.db);
-  sub->add_option("--db-b", c.db_b, "SQLite file of B (default: --db)");
-  sub->add_option("--max-flips", c.max_flips, "how many changed answers are listed a task")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_format(sub, c.format);
-  sub->callback([&] { chosen = [&] { return command_compare(c); }; });
-
-  sub = add(app, "gate", "Is a run good enough beside a baseline? Says so by its exit code",
-            "moeval gate --baseline latest~1 --candidate latest --policy gate.json");
-  sub->add_option("--candidate", g.candidate, "RUN or RUN@POLICY, as in compare");
-  sub->add_option("--baseline", g.baseline, "RUN or RUN@POLICY");
-  sub->add_option("--policy", g.policy, "policy file, JSON (default: the built-in one)");
-  sub->add_flag("--print-policy", g.print_policy, "print the policy with every default filled in");
-  add_db(sub, g.db);
-  sub->add_option("--baseline-db", g.baseline_db, "SQLite file of the baseline (default: --db)");
-  add_format(sub, g.format);
-  sub->callback([&] { chosen = [&] { return command_gate(g); }; });
 }
 
 void add_perplexity(CLI::App& app, PerplexityOptions& o, Command& chosen) {
@@ -224,13 +212,14 @@ void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
       s->add_option("--ids", o.ids, "token ids instead, comma-separated")
           ->delimiter(',')
           ->excludes(text);
-      s->add_flag("!--no-bos", o.bos, "leave the beginning-of-sequence token out");
+      add_off(s, "--no-bos", o.bos, "leave the beginning-of-sequence token out");
       s->add_flag("--special", o.special, "special tokens in the text count as such");
     }
     if (std::string(what) == "logits") {
       s->add_option("--top", o.top,
                     "the largest of the last position; 0 = every one of each position")
           ->capture_default_str();
+      s->add_option("-k,--k", o.k, "experts a token and layer (default: the trained k)");
       s->add_option("--threads", o.threads, "0 = one per core");
     }
     s->callback([&o, &chosen, what] {
@@ -257,6 +246,8 @@ void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& cho
   sub->add_option("--doc", show.doc, "index of the sample")->capture_default_str();
   sub->add_option("-M,--model", show.model, "whose tokenizer (default: the default model's)");
   sub->add_option("-f,--num-fewshot", show.num_fewshot, "demonstrations");
+  sub->add_option("--shift", show.shift, "the sample in changed form: family:severity");
+  sub->add_option("--shift-seed", show.shift_seed, "seed of the shift")->capture_default_str();
   add_data(sub, show.data, show.allow_unverified);
   add_format(sub, show.format);
   sub->callback([&] { chosen = [&] { return command_task_show(show); }; });
@@ -300,8 +291,8 @@ void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
                   "static: always the same order, with --partition importance a static mask")
       ->transform(CLI::CheckedTransformer(kRouters).description(""))
       ->option_text("ridge|cmoe|exact_norm|static");
-  sub->add_flag("!--no-compensation", o.options.compensate,
-                "an expert left out is not replaced by its mean output");
+  add_off(sub, "--no-compensation", o.options.compensate,
+          "an expert left out is not replaced by its mean output");
   sub->add_option("--dtype", o.options.dtype, "type of the matrices written")
       ->transform(CLI::CheckedTransformer(kTypes).description(""))
       ->option_text("f32|f16");
@@ -340,6 +331,7 @@ int run_command_line(int argc, char** argv) {
   VerifyOptions verify;
   RescoreOptions rescore;
   CompareOptions compare;
+  AuditOptions audit;
   GateOptions gate;
   InspectOptions inspect;
   PerplexityOptions perplexity;
@@ -356,7 +348,7 @@ int run_command_line(int argc, char** argv) {
   add_training(app, train, predict, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
-  add_comparisons(app, compare, gate, chosen);
+  add_comparisons(app, compare, gate, audit, chosen);
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
   add_perplexity(app, perplexity, chosen);

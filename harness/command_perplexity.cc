@@ -2,10 +2,12 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "datasets/data_error.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
 #include "harness/interrupt.h"
@@ -24,7 +26,9 @@ std::string read_text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::stringstream text;
   text << in.rdbuf();
-  if (!in) throw UsageError(fmt::format("--file {}: cannot be read", path));
+  std::error_code ignored;
+  if (!in || std::filesystem::is_directory(path, ignored))
+    throw datasets::DataError(fmt::format("{}: cannot be read as text", path));
   return text.str();
 }
 

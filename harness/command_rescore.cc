@@ -14,7 +14,6 @@
 #include "harness/text_table.h"
 #include "results/queries.h"
 #include "results/result_store.h"
-#include "tasks/option_order.h"
 
 namespace harness {
 namespace {
@@ -30,6 +29,25 @@ tasks::Answer answer_of(const results::StoredAttempt& a) {
   out.reference_logprob = a.attempt.reference_logprob_nats;
   out.reference_tokens = static_cast<int>(a.attempt.reference_tokens.value_or(0));
   return out;
+}
+
+// How a stored attempt asked. Throws FingerprintMismatch when this program's shifts are others.
+Variant stored_variant(const results::StoredAttempt& a) {
+  if (a.shift.name == "clean" || a.shift.name == "wording") return {};
+  tasks::Shift shift{tasks::ShiftFamily::option_order, static_cast<int>(a.shift.severity)};
+  // A sweep turns more than four options by more places than there are severities.
+  if (a.shift.name == tasks::shift_name(shift)) return shifted_variant(shift, 0);
+  const auto label = fmt::format("{}:{}", a.shift.name, a.shift.severity);
+  try {
+    shift = tasks::parse_shift(label);
+  } catch (const tasks::TaskError& e) {
+    throw results::FingerprintMismatch(e.what());
+  }
+  if (tasks::shift_version(shift) != a.shift.version)
+    throw results::FingerprintMismatch(
+        fmt::format("shift {}: this program makes version {}, the run used {}", label,
+                    tasks::shift_version(shift), a.shift.version));
+  return shifted_variant(shift, static_cast<uint64_t>(a.shift_seed));
 }
 
 struct Tally {
@@ -82,10 +100,7 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     // Nothing was generated (--no-generate): there is no answer to mark.
     if (a.attempt.status == "ok" && a.verdict && a.verdict->outcome == "not_run") continue;
     const int64_t t0 = steady_ns();
-    const auto asked =
-        a.shift.family == family_name(Variant::Family::option_order)
-            ? tasks::with_options_rotated(*found->second, static_cast<int>(a.shift.severity))
-            : *found->second;
+    const auto asked = sample_as(*found->second, stored_variant(a));
     const auto score = suite.task->score(asked, answer_of(a), sandbox);
     auto verdict = make_verdict(*suite.task, score);
     verdict.score_us = (steady_ns() - t0) / 1000;

@@ -14,7 +14,7 @@ int command_run(const RunOptions& o) {
   if (!o.dry_run) sandbox = start_sandbox(o.spec);
   const InterruptGuard interrupt;
   const RunPlan plan = make_plan(o.spec);
-  tell_data(plan);
+  tell_data(o.spec, plan);
   if (o.dry_run) {
     auto model = load_model(o.spec);
     const auto policies = load_policies(o.spec, plan, model);

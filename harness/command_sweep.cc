@@ -30,9 +30,12 @@ void print_tables(const SweepOptions& o, const RunPlan& plan, const Sweep& sweep
                                            });
   for (const auto& file : write_tables(o.tables, sweep, tables))
     fmt::print(stderr, "wrote {} ({} questions)\n", file.string(), tables.oracle.size());
-  if (tables.oracle.size() < sweep.questions.size())
+  const auto asked =
+      static_cast<size_t>(std::count_if(sweep.questions.begin(), sweep.questions.end(),
+                                        [](const auto& q) { return q.shift == "clean"; }));
+  if (tables.oracle.size() < asked)
     fmt::print(stderr, "{} of {} questions are not graded at every k and left out of the tables\n",
-               sweep.questions.size() - tables.oracle.size(), sweep.questions.size());
+               asked - tables.oracle.size(), asked);
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ int command_sweep(const SweepOptions& o) {
   if (!o.dry_run) sandbox = start_sandbox(spec);
   const InterruptGuard interrupt;
   const RunPlan plan = make_plan(spec);
-  tell_data(plan);
+  tell_data(spec, plan);
   if (o.dry_run) {
     auto model = load_model(spec);
     const auto policies = load_policies(spec, plan, model);

@@ -10,6 +10,7 @@
 #include "harness/places.h"
 #include "harness/prompt_tokens.h"
 #include "harness/run_plan.h"
+#include "harness/shifted_forms.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -31,6 +32,24 @@ std::string visible(std::string_view text) {
   return out;
 }
 
+const char* field_name(tasks::Edit::Field f) {
+  static constexpr const char* kNames[] = {"input",     "choice", "answer",     "symbol",
+                                           "reference", "test",   "entry_point"};
+  return kNames[static_cast<int>(f)];
+}
+
+nlohmann::json edits_json(const tasks::Shifted& shifted) {
+  auto out = nlohmann::json::array();
+  for (const auto& e : shifted.edits)
+    out.push_back({{"field", field_name(e.field)},
+                   {"index", e.index},
+                   {"byte", e.at},
+                   {"before", e.before},
+                   {"after", e.after},
+                   {"rule", e.rule}});
+  return out;
+}
+
 }  // namespace
 
 int command_task_show(const TaskShowOptions& o) {
@@ -39,14 +58,25 @@ int command_task_show(const TaskShowOptions& o) {
   spec.data = o.data;
   spec.num_fewshot = o.num_fewshot;
   spec.allow_unverified = o.allow_unverified;
+  if (!o.shift.empty()) spec.shifts = {o.shift};
+  spec.shift_seed = o.shift_seed;
   spec.validate();
   const RunPlan plan = make_plan(spec);
   const auto& suite = plan.suites[0];
   if (o.doc < 0 || static_cast<size_t>(o.doc) >= suite.chosen.size())
     throw UsageError(
         fmt::format("--doc {}: {} has samples 0 to {}", o.doc, o.task, suite.chosen.size() - 1));
-  const PlannedAttempt attempt{0, static_cast<size_t>(o.doc), 0};
-  const auto& sample = plan.sample(attempt);
+  PlannedAttempt attempt{0, static_cast<size_t>(o.doc), 0};
+  tasks::Shifted shifted{plan.sample(attempt), {}};
+  for (const auto& shift : parsed_shifts(spec)) {
+    auto made = tasks::apply_shift(shift, plan.sample(attempt), o.shift_seed);
+    if (!made.shifted)
+      throw UsageError(fmt::format("--shift {}: cannot be applied to {}: {}", o.shift,
+                                   plan.sample(attempt).id, made.why_not));
+    shifted = std::move(*made.shifted);
+    attempt.variant = shifted_variant(shift, o.shift_seed);
+  }
+  const auto& sample = shifted.sample;
   const auto query = query_of(plan, spec, attempt);
 
   std::unique_ptr<engine::Tokenizer> tokenizer;
@@ -76,6 +106,12 @@ int command_task_show(const TaskShowOptions& o) {
                      {"stops", query.stops},
                      {"reference", query.reference},
                      {"data", suite.data->origin}};
+    if (!o.shift.empty()) {
+      j["shift"] = o.shift;
+      j["shift_seed"] = o.shift_seed;
+      j["guarantee"] = tasks::guarantee_name(tasks::guarantee_of(attempt.variant.shift));
+      j["edits"] = edits_json(shifted);
+    }
     if (tokenizer) {
       j["tokens"] = p.prompt;
       j["option_tokens"] = p.options;
@@ -88,6 +124,16 @@ int command_task_show(const TaskShowOptions& o) {
   }
   fmt::print("{}  sample {}  ({} data, sha256 {})\n", o.task, sample.id, suite.data->origin,
              suite.data->sha256.substr(0, 12));
+  if (!o.shift.empty()) {
+    fmt::print("--- shift {}, seed {}: {}\n", o.shift, o.shift_seed,
+               tasks::guarantee_name(tasks::guarantee_of(attempt.variant.shift)));
+    for (const auto& e : shifted.edits)
+      fmt::print("{}{} byte {}: '{}' -> '{}' ({})\n", field_name(e.field),
+                 e.field == tasks::Edit::Field::choice || e.field == tasks::Edit::Field::symbol
+                     ? fmt::format(" {}", e.index)
+                     : "",
+                 e.at, printable(e.before), printable(e.after), e.rule);
+  }
   fmt::print("--- prompt: {} bytes (· blank, ⏎ line end, → tab)\n{}\n", p.text.size(),
              visible(p.text));
   for (size_t i = 0; i < query.options.size(); ++i)

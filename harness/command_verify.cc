@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "harness/commands.h"
@@ -11,7 +12,13 @@
 namespace harness {
 
 int command_verify(const VerifyOptions& o) {
-  const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
+  using results::ResultStore;
+  if (o.migrate) {
+    if (!std::filesystem::exists(o.db))  // opening to write would make one
+      throw results::StoreError(fmt::format("{}: there is no such file", o.db));
+    ResultStore::open(o.db, ResultStore::Mode::write);
+  }
+  const auto store = ResultStore::open(o.db, ResultStore::Mode::read);
   const auto report = store->verify(o.run.empty() ? "" : find_run(*store, o.run));
   if (o.format == Format::json) {
     nlohmann::json j{{"runs", report.runs},

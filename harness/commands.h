@@ -83,7 +83,8 @@ int command_export(const ExportOptions&);
 
 struct VerifyOptions {
   std::string db = "results/moeval.db";
-  std::string run;  // empty = all
+  std::string run;       // empty = all
+  bool migrate = false;  // bring a file of a former version up to date first
   Format format = Format::table;
 };
 int command_verify(const VerifyOptions&);
@@ -107,6 +108,16 @@ struct CompareOptions {
 };
 int command_compare(const CompareOptions&);
 
+struct AuditOptions {
+  std::string run = "latest";  // RUN or RUN@POLICY
+  std::string sweep;           // run; empty = the newest complete sweep of the same weights
+  std::string db = "results/moeval.db";
+  double lambda = 0.1;
+  int64_t max_worst = 5;
+  Format format = Format::table;
+};
+int command_audit(const AuditOptions&);
+
 struct GateOptions {
   std::string candidate, baseline;  // RUN or RUN@POLICY
   std::string policy;               // file; empty = built-in
@@ -125,6 +136,7 @@ struct InspectOptions {
   bool bos = true;           // as the model was trained, when it asks for one
   bool special = false;      // special tokens in the text count as such
   int top = 10;              // logits: the largest of the last position; 0 = all of every position
+  int32_t k = 0;             // logits: experts; 0 = the trained k
   int threads = 0;
 };
 int command_inspect(const InspectOptions&);
@@ -153,6 +165,8 @@ struct TaskShowOptions {
   std::string model;  // for the token ids; empty = the default model if it is there
   std::string data;
   std::optional<int> num_fewshot;
+  std::string shift;  // family:severity; empty = as it is
+  uint64_t shift_seed = 0;
   bool allow_unverified = false;
   Format format = Format::table;
 };

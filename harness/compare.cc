@@ -223,12 +223,6 @@ std::string options_of(const results::RunRow& run, const std::vector<const char*
   return out;
 }
 
-std::string gate_norm_of(const results::RunRow& run) {
-  const auto config = nlohmann::json::parse(run.config_json, nullptr, false);
-  // Runs of before had no other than the model's own.
-  return config.is_object() ? config.value("gate_norm", "model") : "model";
-}
-
 std::vector<Fact> run_facts(const ComparedRun& a, const ComparedRun& b) {
   std::vector<Fact> facts;
   const auto add = [&](const char* what, const std::string& x, const std::string& y) {

@@ -9,6 +9,7 @@
 #include "harness/budget_groups.h"
 #include "harness/clock.h"
 #include "harness/question.h"
+#include "harness/shifted_forms.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -120,6 +121,12 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model,
                             {"disk_bytes", e.text_bytes + kRowBytes * double(e.attempts)},
                             {"first_prompt", e.first.text},
                             {"first_tokens", e.first.prompt}});
+    j["missing_forms"] = nlohmann::json::array();
+    for (const auto& m : plan.missing)
+      j["missing_forms"].push_back({{"task", plan.suites[m.suite].task->name()},
+                                    {"sample", m.sample},
+                                    {"shift", tasks::shift_label(m.shift)},
+                                    {"why", m.why}});
     fmt::print("{}\n", j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
@@ -146,6 +153,7 @@ void print_dry_run(const RunOptions& o, const RunPlan& plan, LoadedModel& model,
          std::to_string(e.too_long), si(e.executed_flops), duration(e.executed_flops / speed),
          si(e.text_bytes + kRowBytes * double(e.attempts)) + "B"});
   fmt::print("{}", o.format == Format::markdown ? table.markdown() : table.terminal());
+  if (!o.spec.shifts.empty()) fmt::print("\n{}", describe_shifts(o.spec, plan, true));
   fmt::print(
       "\nUpper bounds: as if every answer had its full length. Time is estimated from a prefill\n"
       "measured now ({}FLOP/s); decoding is slower per FLOP, stops are earlier. Nothing was run.\n",

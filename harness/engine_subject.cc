@@ -113,7 +113,6 @@ void EngineSubject::answer(std::span<const Ask> asks, Scenario scenario,
       record.key = prefix_key(tokens, g.budget);
       record.budget = g.budget.key();
       record.tokens = static_cast<int64_t>(g.n_shared);
-      record.users = static_cast<int64_t>(g.members.size());
       for (const size_t i : g.members) shared[i] = {prefix, record.key};
       prefix_sink(record);
     }

@@ -23,6 +23,14 @@ json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 std::string flops(const std::optional<double>& x) { return x ? si(*x) : "n/a"; }
 
+// Where a row would else look like one of another kind.
+std::string policy_text(const BoardInput& in) {
+  std::string out = in.policy;
+  if (in.gate_norm != "model") out += fmt::format(", gates {}", in.gate_norm);
+  if (in.of_sweep) out += " (sweep)";
+  return out;
+}
+
 std::string score_text(const BoardRow& r) { return r.n == 0 ? "n/a" : percent(r.score); }
 
 std::string interval_text(const BoardRow& r) {
@@ -50,6 +58,8 @@ json row_json(const BoardRow& r) {
          {"status", in.status},
          {"model", in.model},
          {"policy", in.policy},
+         {"gate_norm", in.gate_norm},
+         {"of_sweep", in.of_sweep},
          {"task", in.task},
          {"data", in.data},
          {"metric", in.metric},
@@ -238,8 +248,8 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
   };
   for (const auto& r : rows) {
     const auto& in = *r.input;
-    add({in.task, in.model, in.policy, std::to_string(in.n_shot), std::to_string(r.n), in.metric,
-         score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
+    add({in.task, in.model, policy_text(in), std::to_string(in.n_shot), std::to_string(r.n),
+         in.metric, score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
          in.chance ? fmt::format("{:.2f}", *in.chance) : "n/a",
          r.mean_k ? fmt::format("{:.2f}", *r.mean_k) : "n/a", flops(r.flops_per_query),
          latency_text(r, r.p50_ms), latency_text(r, r.p99_ms), std::to_string(in.failed), in.data,

@@ -19,6 +19,7 @@ namespace harness {
 struct BoardInput {
   bool of_sweep = false;  // one k of a sweep, not a policy's run
   std::string run_uuid, run_name, started_at, status;
+  std::string gate_norm = "model";
   std::string model, policy, task, suite, metric, scenario, data;
   std::string identity;  // of model, data and seed: what the name may leave out
   int64_t n_shot = 0;

@@ -35,7 +35,6 @@ struct PrefixRecord {
   std::string key;     // sha256 of budget and token ids
   std::string budget;  // ExpertBudget::key
   int64_t tokens = 0;
-  int64_t users = 0;  // planned attempts of the group
   engine::ComputeLedger ledger;
   int64_t wall_ns = 0;
 };

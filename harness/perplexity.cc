@@ -53,25 +53,27 @@ double BudgetPerplexity::same_best() const {
   return static_cast<double>(same) / static_cast<double>(std::max<int64_t>(1, tokens()));
 }
 
+ReferenceWindow::ReferenceWindow(std::vector<float> l, int64_t vocab) : logits(std::move(l)) {
+  for (size_t i = 0; i < logits.size(); i += static_cast<size_t>(vocab)) {
+    norm.push_back(kernels::log_sum_exp(logits.data() + i, vocab));
+    best.push_back(kernels::argmax(logits.data() + i, vocab));
+  }
+}
+
 WindowScore score_window(std::span<const engine::TokenId> tokens, std::span<const float> logits,
-                         std::span<const float> reference, int64_t vocab) {
+                         const ReferenceWindow& reference, int64_t vocab) {
   assert(logits.size() == tokens.size() * static_cast<size_t>(vocab));
   WindowScore score;
   for (size_t i = 0; i + 1 < tokens.size(); ++i) {
-    const float* row = logits.data() + i * static_cast<size_t>(vocab);
+    const size_t at = i * static_cast<size_t>(vocab);
+    const float* row = logits.data() + at;
     const double norm = kernels::log_sum_exp(row, vocab);
     score.nll -= static_cast<double>(row[tokens[i + 1]]) - norm;
     ++score.tokens;
-    if (reference.empty()) continue;
-    const float* other = reference.data() + i * static_cast<size_t>(vocab);
-    const double other_norm = kernels::log_sum_exp(other, vocab);
-    double kl = 0;
-    for (int64_t v = 0; v < vocab; ++v) {
-      const double log_p = static_cast<double>(other[v]) - other_norm;
-      kl += std::exp(log_p) * (log_p - (static_cast<double>(row[v]) - norm));
-    }
-    score.kl += kl;
-    score.same_best += kernels::argmax(row, vocab) == kernels::argmax(other, vocab);
+    if (reference.logits.empty()) continue;
+    score.kl +=
+        kernels::kl_divergence(reference.logits.data() + at, reference.norm[i], row, norm, vocab);
+    score.same_best += kernels::argmax(row, vocab) == reference.best[i];
   }
   return score;
 }
@@ -86,8 +88,8 @@ std::vector<BudgetPerplexity> perplexity(engine::Engine& model, engine::Engine* 
   for (int64_t first = 0; first + 1 < n; first += context) {
     const auto window = tokens.subspan(static_cast<size_t>(first),
                                        static_cast<size_t>(std::min(context, n - first)));
-    std::vector<float> wanted;
-    if (reference != nullptr) wanted = reference->logits(window);
+    ReferenceWindow wanted;
+    if (reference != nullptr) wanted = {reference->logits(window), vocab};
     std::vector<WindowScore> scores;
     for (BudgetPerplexity& p : out) {
       engine::ExpertBudget budget;

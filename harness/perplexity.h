@@ -37,9 +37,18 @@ struct BudgetPerplexity {
   double same_best() const;  // share
 };
 
-// logits, reference [n, vocab] of a window's n tokens; reference may be empty.
+// What the reference says of a window's n tokens; empty without a reference.
+struct ReferenceWindow {
+  std::vector<float> logits;  // [n, vocab]
+  std::vector<double> norm;   // [n], log_sum_exp of the rows
+  std::vector<int64_t> best;  // [n], most likely token
+  ReferenceWindow() = default;
+  ReferenceWindow(std::vector<float> logits, int64_t vocab);
+};
+
+// logits [n, vocab] of a window's n tokens.
 WindowScore score_window(std::span<const engine::TokenId>, std::span<const float> logits,
-                         std::span<const float> reference, int64_t vocab);
+                         const ReferenceWindow&, int64_t vocab);
 
 // Cuts the tokens into windows of `context` (the last may be shorter, of at least two tokens) and
 // scores each at every k. progress is called after each window and k; it returns false to stop,

@@ -97,7 +97,7 @@ void check_decisions(const RunSpec& spec, const RunPlan& plan, const LoadedModel
 std::string query_key(const RunPlan& plan, const PlannedAttempt& a) {
   std::string key = fmt::format("{}:{}", plan.suites[a.suite].task->name(), plan.sample(a).id);
   if (a.variant.family != Variant::Family::clean)
-    key += fmt::format("@{}/{}", family_name(a.variant.family), a.variant.severity);
+    key += fmt::format("@{}/{}", variant_name(a.variant), variant_severity(a.variant));
   return key;
 }
 

@@ -13,6 +13,7 @@
 #include "engine/model_file_error.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
+#include "harness/shifted_forms.h"
 #include "tasks/option_order.h"
 
 namespace harness {
@@ -60,40 +61,64 @@ std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const st
   return data;
 }
 
-// The ways in which a sweep asks a sample; once and as it is in any other run.
-std::vector<Variant> variants(const RunSpec& spec, const tasks::Task& task,
-                              const datasets::Sample& sample) {
+// The ways in which a run asks a sample: as it is; in a sweep also in every wording or with its
+// options in every order; and in the shifted forms that were asked for.
+std::vector<Variant> variants(const RunSpec& spec, const std::vector<tasks::Shift>& shifts,
+                              size_t suite, const tasks::Task& task, const datasets::Sample& sample,
+                              std::vector<MissingForm>* missing) {
   std::vector<Variant> out{Variant{}};
-  if (spec.kind != RunKind::sweep || task.runs_code()) return out;
-  if (!task.has_lettered_options()) {
-    for (int w = 1; w < task.n_wordings(); ++w) out.push_back({Variant::Family::wording, w});
-  } else if (tasks::order_is_free(sample)) {
-    for (int by = 1; by < static_cast<int>(sample.choices.size()); ++by)
-      out.push_back({Variant::Family::option_order, by});
+  if (spec.kind == RunKind::sweep && !task.runs_code()) {
+    if (!task.has_lettered_options()) {
+      for (int w = 1; w < task.n_wordings(); ++w) out.push_back({Variant::Family::wording, w});
+    } else if (tasks::order_is_free(sample)) {
+      for (int by = 1; by < static_cast<int>(sample.choices.size()); ++by)
+        out.push_back(shifted_variant({tasks::ShiftFamily::option_order, by}, 0));
+    }
+    if (spec.ways > 0 && out.size() > static_cast<size_t>(spec.ways))
+      out.resize(static_cast<size_t>(spec.ways));
   }
+  for (const Variant& v : shifted_forms(shifts, sample, spec.shift_seed, suite, missing))
+    if (std::find(out.begin(), out.end(), v) == out.end()) out.push_back(v);
   return out;
 }
 
+// Prompts of one class may share their demonstrations: these are in the wording and with the labels
+// of the question.
+int prompt_class(const Variant& v) {
+  if (v.family == Variant::Family::wording) return v.wording;
+  const bool labels =
+      v.family == Variant::Family::shift && v.shift.family == tasks::ShiftFamily::option_symbols;
+  return labels ? -v.shift.severity : 0;
+}
+
 // Attempts that may share a prefix are one group: of one subset (demonstrations differ between
-// them; without any, of the whole task), one policy and one wording. A subset's policies follow
-// each other, so that what an interrupted sweep has is whole questions.
-void plan_suite(const RunSpec& spec, size_t si, RunPlan* plan) {
+// them; without any, of the whole task), one policy and one class of prompts. A subset's policies
+// follow each other, so that what an interrupted sweep has is whole questions.
+void plan_suite(const RunSpec& spec, const std::vector<tasks::Shift>& shifts, size_t si,
+                RunPlan* plan) {
   const auto& suite = plan->suites[si];
   const auto& samples = suite.data->samples;
   const bool by_subset = suite.task->num_fewshot() > 0;
+  std::vector<std::vector<Variant>> ways;  // of each chosen sample
+  std::vector<int> classes;                // in the order of their first prompt
+  for (const size_t i : suite.chosen) {
+    ways.push_back(variants(spec, shifts, si, *suite.task, samples[i], &plan->missing));
+    for (const Variant& v : ways.back())
+      if (std::find(classes.begin(), classes.end(), prompt_class(v)) == classes.end())
+        classes.push_back(prompt_class(v));
+  }
   for (size_t begin = 0, end = 0; begin < suite.chosen.size(); begin = end) {
     const auto& subset = samples[suite.chosen[begin]].subset;
     while (end < suite.chosen.size() && (!by_subset || samples[suite.chosen[end]].subset == subset))
       ++end;
     for (size_t p = 0; p < plan->policies.size(); ++p) {
-      for (int wording = 0; wording < suite.task->n_wordings(); ++wording) {
+      for (const int prompts : classes) {
         Group group{si, p, suite.task->name(), {}};
         if (by_subset) group.label += " " + subset;
         if (plan->policies.size() > 1) group.label += " " + plan->policies[p];
         for (size_t i = begin; i < end; ++i) {
-          for (const Variant& v : variants(spec, *suite.task, samples[suite.chosen[i]])) {
-            const bool reworded = v.family == Variant::Family::wording;
-            if ((reworded ? v.severity : 0) != wording) continue;
+          for (const Variant& v : ways[i]) {
+            if (prompt_class(v) != prompts) continue;
             for (int r = 0; r < suite.repeats; ++r) {
               group.ordinals.push_back(static_cast<int64_t>(plan->attempts.size()));
               plan->attempts.push_back({si, i, r, p, v});
@@ -108,16 +133,24 @@ void plan_suite(const RunSpec& spec, size_t si, RunPlan* plan) {
 
 }  // namespace
 
-const char* family_name(Variant::Family f) {
-  switch (f) {
+Variant shifted_variant(const tasks::Shift& shift, uint64_t seed) {
+  return {Variant::Family::shift, 0, shift, tasks::shift_draws(shift) ? seed : 0};
+}
+
+std::string variant_name(const Variant& v) {
+  switch (v.family) {
     case Variant::Family::clean:
       return "clean";
-    case Variant::Family::option_order:
-      return "option_order";
     case Variant::Family::wording:
       return "wording";
+    case Variant::Family::shift:
+      return tasks::shift_name(v.shift);
   }
   return "clean";
+}
+
+int variant_severity(const Variant& v) {
+  return v.family == Variant::Family::shift ? v.shift.severity : v.wording;
 }
 
 std::vector<int32_t> clipped_grid(const std::vector<int32_t>& grid, int32_t max_k) {
@@ -127,9 +160,17 @@ std::vector<int32_t> clipped_grid(const std::vector<int32_t>& grid, int32_t max_
   return out;
 }
 
+datasets::Sample sample_as(const datasets::Sample& sample, const Variant& v) {
+  if (v.family != Variant::Family::shift) return sample;
+  auto made = tasks::apply_shift(v.shift, sample, v.seed);
+  if (!made.shifted)
+    throw tasks::TaskError(
+        fmt::format("shift {} of {}: {}", tasks::shift_label(v.shift), sample.id, made.why_not));
+  return std::move(made.shifted->sample);
+}
+
 datasets::Sample asked_sample(const RunPlan& plan, const PlannedAttempt& a) {
-  if (a.variant.family != Variant::Family::option_order) return plan.sample(a);
-  return tasks::with_options_rotated(plan.sample(a), a.variant.severity);
+  return sample_as(plan.sample(a), a.variant);
 }
 
 bool RunPlan::runs_code() const {
@@ -189,15 +230,16 @@ RunPlan make_plan(const RunSpec& spec) {
     suite.chosen = select_samples(ids, subsets, spec.limit, spec.sample, spec.seed);
     plan.suites.push_back(std::move(suite));
   }
-  for (size_t si = 0; si < plan.suites.size(); ++si) plan_suite(spec, si, &plan);
+  const auto shifts = parsed_shifts(spec);
+  for (const auto& suite : plan.suites) check_shifts(shifts, *suite.task);
+  for (size_t si = 0; si < plan.suites.size(); ++si) plan_suite(spec, shifts, si, &plan);
   if (plan.attempts.empty()) throw UsageError("nothing to run: no sample was chosen");
   return plan;
 }
 
 tasks::Query query_of(const RunPlan& plan, const RunSpec& spec, const PlannedAttempt& a) {
   const auto& suite = plan.suites[a.suite];
-  const bool reworded = a.variant.family == Variant::Family::wording;
-  auto q = suite.task->query(asked_sample(plan, a), *suite.data, reworded ? a.variant.severity : 0);
+  auto q = suite.task->query(asked_sample(plan, a), *suite.data, a.variant.wording);
   if (q.kind == tasks::Query::Kind::generate) {
     if (spec.temperature) q.temperature = *spec.temperature;
     if (spec.top_p) q.top_p = *spec.top_p;

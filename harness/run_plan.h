@@ -17,6 +17,7 @@
 #include "harness/run_spec.h"
 #include "results/records.h"
 #include "tasks/sandbox.h"
+#include "tasks/shift.h"
 #include "tasks/task.h"
 
 namespace harness {
@@ -48,14 +49,26 @@ struct LoadedModel {
 // Loads what RunSpec::model names. Throws ModelFileError, UsageError.
 LoadedModel load_model(const RunSpec&);
 
-// How a question is asked: as it is, with its options rotated, or in other words.
+// How a question is asked: as it is, in the task's other words, or shifted.
 struct Variant {
-  enum class Family { clean, option_order, wording };
+  enum class Family { clean, wording, shift };
   Family family = Family::clean;
-  int severity = 0;  // places that the options move; index of the wording
+  int wording = 0;     // index of the task's wording
+  tasks::Shift shift;  // of family shift
+  uint64_t seed = 0;   // 0 where the shift draws nothing
   friend bool operator==(const Variant&, const Variant&) = default;
 };
-const char* family_name(Variant::Family);
+Variant shifted_variant(const tasks::Shift&, uint64_t seed);
+std::string variant_name(const Variant&);  // clean, wording, typos, neutral.padding, ...
+int variant_severity(const Variant&);      // index of the wording, or the shift's
+
+// A form that a sample does not have, and why.
+struct MissingForm {
+  size_t suite = 0;
+  std::string sample;
+  tasks::Shift shift;
+  std::string why;
+};
 
 // One attempt: sample `sample` (index into PlannedSuite::chosen) of suite `suite`.
 struct PlannedAttempt {
@@ -70,6 +83,7 @@ struct RunPlan {
   std::vector<std::string> policies;     // as written; harness/policies.h makes them
   std::vector<PlannedAttempt> attempts;  // by ordinal
   std::vector<Group> groups;
+  std::vector<MissingForm> missing;  // shifted forms that were asked for
 
   const datasets::Sample& sample(const PlannedAttempt& a) const {
     const auto& s = suites[a.suite];
@@ -80,14 +94,16 @@ struct RunPlan {
 };
 
 // Loads tasks and data and chooses samples. A sweep asks every question at each k: letter tasks in
-// each rotation of their options (where the order is free), others in each wording; the grid must
-// be clipped to the model before. Throws TaskError, DataError, UsageError.
+// each rotation of their options (where the order is free), others in each wording. Every run asks
+// each sample as it is and in the forms of RunSpec::shifts that it has. The grid must be clipped to
+// the model before. Throws TaskError, DataError, UsageError.
 RunPlan make_plan(const RunSpec&);
 
 // The grid within what the model runs, doubles left out.
 std::vector<int32_t> clipped_grid(const std::vector<int32_t>& grid, int32_t max_k);
 
-// The sample as an attempt asks it: its options rotated, or as it is.
+// The sample as it is asked in one way: shifted, or as it is.
+datasets::Sample sample_as(const datasets::Sample&, const Variant&);
 datasets::Sample asked_sample(const RunPlan&, const PlannedAttempt&);
 
 // The query of one attempt, sampling options applied.

@@ -9,6 +9,7 @@
 #include "harness/exit_code.h"
 #include "harness/places.h"
 #include "harness/policies.h"
+#include "harness/shifted_forms.h"
 #include "harness/stored_runs.h"
 #include "results/result_store.h"
 
@@ -27,11 +28,12 @@ std::unique_ptr<tasks::Sandbox> start_sandbox(const RunSpec& spec) {
   return runs_code ? tasks::Sandbox::start(spec.sandbox_tier, spec.sandbox_slots) : nullptr;
 }
 
-void tell_data(const RunPlan& plan) {
+void tell_data(const RunSpec& spec, const RunPlan& plan) {
   for (const auto& s : plan.suites)
     if (s.data->origin != "official")
       fmt::print(stderr, "{}: {} data ({} samples), not comparable with published figures\n",
                  s.task->name(), s.data->origin, s.data->samples.size());
+  fmt::print(stderr, "{}", describe_shifts(spec, plan, false));
 }
 
 RunOutcome execute(RunSpec spec, const RunPlan& plan, tasks::Sandbox* sandbox,

@@ -18,8 +18,8 @@ std::unique_ptr<tasks::Sandbox> start_sandbox(const RunSpec&);
 // Makes the folder of the default database; a mistyped one is not made.
 void open_folder_of(const std::string& db);
 
-// Says on stderr which data are not the official ones.
-void tell_data(const RunPlan&);
+// Says on stderr which data are not the official ones, and which shifted forms are asked.
+void tell_data(const RunSpec&, const RunPlan&);
 
 // Checks everything that can be known first, opens the store, loads the model and runs what is
 // left. Throws as everything below it does.

@@ -11,6 +11,7 @@
 #include "engine/policy/policy_spec.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
+#include "harness/shifted_forms.h"
 
 namespace harness {
 namespace {
@@ -39,6 +40,7 @@ std::string RunSpec::name() const {
           ? fmt::format("sweep {} {} k {}", model_label(model), fmt::join(tasks, ","),
                         fmt::join(grid, ","))
           : fmt::format("{} {} {}", model_label(model), fmt::join(tasks, ","), policy);
+  if (ways > 0) out += fmt::format(" {} {}", ways, ways == 1 ? "way" : "ways");
   if (latency_cap_ms) out += fmt::format(" cap {}ms", *latency_cap_ms);
   if (gate_norm != engine::GateNorm::model)
     out += fmt::format(" gates {}", engine::gate_norm_name(gate_norm));
@@ -46,6 +48,7 @@ std::string RunSpec::name() const {
   if (num_fewshot) out += fmt::format(" {}-shot", *num_fewshot);
   if (limit > 0) out += fmt::format(" limit {}", limit);
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
+  if (!shifts.empty()) out += fmt::format(" shift {} seed {}", fmt::join(shifts, ","), shift_seed);
   if (num_samples > 1) out += fmt::format(" x{}", num_samples);
   if (temperature && *temperature > 0) out += fmt::format(" T={} seed {}", *temperature, seed);
   if (top_p && *top_p < 1) out += fmt::format(" top-p {}", *top_p);
@@ -65,6 +68,7 @@ void RunSpec::validate() const {
   if (num_fewshot && (*num_fewshot < 0 || *num_fewshot > 5))
     refuse(fmt::format("--num-fewshot {}: want 0 to 5 (MMLU has 5 demonstrations)", *num_fewshot));
   if (limit < 0) refuse(fmt::format("--limit {}: want a positive count", limit));
+  if (ways < 0) refuse(fmt::format("--ways {}: want a positive count", ways));
   if (sample < 0) refuse(fmt::format("--sample {}: want a positive count", sample));
   if (num_samples < 1 || num_samples > 1000)
     refuse(fmt::format("--num-samples {}: want 1 to 1000", num_samples));
@@ -72,6 +76,9 @@ void RunSpec::validate() const {
     refuse(fmt::format("--temperature {}: want 0 (greedy) to 100", *temperature));
   if (top_p && !(*top_p > 0 && *top_p <= 1))
     refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
+  parsed_shifts(*this);
+  if (shift_seed > uint64_t{INT64_MAX})
+    refuse(fmt::format("--shift-seed {}: want at most {}", shift_seed, INT64_MAX));
   if (max_new_tokens < 0)
     refuse(fmt::format("--max-new-tokens {}: want a positive count", max_new_tokens));
   if (num_samples > 1 && temperature.value_or(0.0) == 0)

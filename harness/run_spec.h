@@ -24,6 +24,7 @@ struct RunSpec {
   std::vector<std::string> tasks;
   std::string policy = "trained";
   std::vector<int32_t> grid;             // sweep: k of each policy; clipped to the model's most
+  int ways = 0;                          // sweep: option orders or wordings at most; 0 = all
   std::optional<double> latency_cap_ms;  // with latency_file (engine/policy/latency_cap.h)
   std::string latency_file;
   engine::GateNorm gate_norm = engine::GateNorm::model;
@@ -35,6 +36,8 @@ struct RunSpec {
   int64_t limit = 0;   // first N samples of each subset; 0 = all
   int64_t sample = 0;  // N samples of each task, drawn by `seed`; 0 = all
   uint64_t seed = 0;
+  std::vector<std::string> shifts;  // "family:severity"; each sample is asked so too
+  uint64_t shift_seed = 0;
   int num_samples = 1;  // completions per problem, for pass@k
   std::optional<double> temperature, top_p;
   int max_new_tokens = 0;  // 0 = the task's own

@@ -7,6 +7,7 @@
 #include "datasets/sha256.h"
 #include "harness/policies.h"
 #include "harness/run_plan.h"
+#include "harness/shifted_forms.h"
 
 namespace harness {
 namespace {
@@ -57,11 +58,16 @@ nlohmann::json spec_json(const RunSpec& s) {
                    {"reuse_prefix", s.reuse_prefix}};
   if (s.kind == RunKind::sweep) {
     j["grid"] = s.grid;
+    if (s.ways > 0) j["ways"] = s.ways;
     j.erase("policy");
   }
   if (s.latency_cap_ms) {
     j["latency_cap_ms"] = *s.latency_cap_ms;
     j["latency_coefficients"] = s.latency_file;
+  }
+  if (!s.shifts.empty()) {
+    j["shift"] = s.shifts;
+    j["shift_seed"] = s.shift_seed;
   }
   if (s.num_fewshot) j["num_fewshot"] = *s.num_fewshot;
   if (s.temperature) j["temperature"] = *s.temperature;
@@ -79,6 +85,26 @@ std::string policies_text(std::span<const std::shared_ptr<const engine::ExpertPo
   std::string out;
   for (const auto& p : policies) out += (out.empty() ? "" : " ") + p->config_json();
   return out;
+}
+
+results::ShiftRow shift_row(const Variant& v) {
+  results::ShiftRow row;
+  row.name = variant_name(v);
+  row.family = row.name.substr(0, row.name.find('.'));
+  row.severity = variant_severity(v);
+  if (v.family != Variant::Family::shift) return row;
+  row.version = tasks::shift_version(v.shift);
+  row.config_json =
+      nlohmann::json{{"guarantee", tasks::guarantee_name(tasks::guarantee_of(v.shift))}}.dump();
+  return row;
+}
+
+// Every shift with the version of its rules: "typos:1/v1 padding:2/v1 seed 3".
+std::string shifts_text(const RunSpec& spec) {
+  std::string out;
+  for (const auto& shift : parsed_shifts(spec))
+    out += fmt::format("{}/v{} ", tasks::shift_label(shift), tasks::shift_version(shift));
+  return out + fmt::format("seed {}", spec.shift_seed);
 }
 
 }  // namespace
@@ -110,6 +136,7 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
       {"scenario", scenario_name(spec.scenario)},
       {"prefix_reuse", spec.reuse_prefix ? "on" : "off"},
   };
+  if (!spec.shifts.empty()) run.fingerprint["shift"] = shifts_text(spec);
   if (sandbox != nullptr) {
     run.fingerprint["sandbox.policy"] = sandbox->policy_sha256;
     run.fingerprint["sandbox.tier"] = std::to_string(sandbox->tier);
@@ -207,15 +234,12 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
     row.sample = static_cast<int32_t>(a.sample);
     row.repeat_ix = a.repeat;
     row.policy = static_cast<int32_t>(a.policy);
+    row.shift_seed = static_cast<int64_t>(a.variant.seed);
     const auto shift = std::find(variants.begin(), variants.end(), a.variant);
     row.shift = static_cast<int32_t>(shift - variants.begin());
     if (shift == variants.end()) {
       variants.push_back(a.variant);
-      results::ShiftRow s;
-      s.name = family_name(a.variant.family);
-      s.family = s.name;
-      s.severity = a.variant.severity;
-      out.shifts.push_back(std::move(s));
+      out.shifts.push_back(shift_row(a.variant));
     }
     out.planned.push_back(row);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
@@ -55,6 +56,12 @@ std::string find_run(const results::ResultStore& store, const std::string& run) 
   return found;
 }
 
+std::string gate_norm_of(const results::RunRow& run) {
+  const auto config = nlohmann::json::parse(run.config_json, nullptr, false);
+  // Runs of before had no other than the model's own.
+  return config.is_object() ? config.value("gate_norm", "model") : "model";
+}
+
 std::vector<BoardInput> board_inputs(const results::ResultStore& store,
                                      const std::string& run_uuid) {
   std::vector<BoardInput> out;
@@ -73,6 +80,7 @@ std::vector<BoardInput> board_inputs(const results::ResultStore& store,
       in.model = r.model.name;
       in.n_experts = r.model.n_experts;
       in.policy = c.policy;
+      in.gate_norm = gate_norm_of(r.run);
       in.task = t->task.name;
       in.suite = t->task.suite;
       in.metric = t->task.metric;

@@ -16,6 +16,10 @@ std::string unfinished_run(const results::ResultStore&, const std::string& name)
 // UsageError: none, or several.
 std::string find_run(const results::ResultStore&, const std::string& run);
 
+// Weights of the chosen experts when k is not the trained one (engine/expert_router.h), as the run
+// had it.
+std::string gate_norm_of(const results::RunRow& run);
+
 // One input per run, policy and task; of one run, or of all when run_uuid is empty.
 std::vector<BoardInput> board_inputs(const results::ResultStore&, const std::string& run_uuid);
 

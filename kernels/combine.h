@@ -15,8 +15,8 @@ void gather_rows(const float* x, int64_t d, const int32_t* source, int64_t n, fl
 
 // y[r] = sum over j = 0, 1, .. of weights[r, j] * rows[source[r, j]], up to the first source of -1.
 // source, weights [m, 16], rows [.., d], y [m, d]; y must not overlap rows. The first product is
-// rounded, each further one is added as fma(weight, row, sum): a single row of weight 1 keeps its
-// bits. A row without sources is 0.
+// rounded, each further one is added as fma(weight, row, sum) (portable: weight * row + sum,
+// rounded twice): a single row of weight 1 keeps its bits. A row without sources is 0.
 void combine_rows(const float* rows, int64_t d, const int32_t* source, const float* weights,
                   int64_t m, float* y, ThreadPool&);
 

@@ -30,6 +30,11 @@ void add_rows(const float* x, int64_t n, float* y, ThreadPool&);
 // double in a fixed order. NaN if an element is NaN; the infinity if the largest is infinite.
 double log_sum_exp(const float* x, int64_t n);
 
+// KL(softmax(p) || softmax(q)) in nats, p_norm and q_norm being the rows' log_sum_exp:
+// sum_i softmax(p)_i (p_i - q_i) + q_norm - p_norm. Accumulates in double in a fixed order; finite
+// where q is finite wherever p has probability.
+double kl_divergence(const float* p, double p_norm, const float* q, double q_norm, int64_t n);
+
 // Index of the largest element, the smallest index among ties; NaN never wins. -1 if all are NaN.
 int64_t argmax(const float* x, int64_t n);
 

@@ -9,10 +9,10 @@
 namespace kernels {
 
 // y[m, n_out] = x[m, n_in] * W^T (+ bias[n_out] when bias is not null). Strides in floats.
-// Order of reduction: for every weight type and every m the sum is acc = fma(x[k], w[k], acc) for
-// k = 0..n_in-1 from acc = 0, w dequantised to fp32 first, bias added last; so a row's result does
-// not depend on m, threads, or tile sizes, and a quantised matrix gives bitwise the result of its
-// dequantised fp32 form.
+// Order of reduction: for every weight type and every m the sum is acc = fma(x[k], w[k], acc)
+// (portable: two roundings, x[k] * w[k] + acc) for k = 0..n_in-1 from acc = 0, w dequantised to
+// fp32 first, bias added last; so a row's result does not depend on m, threads, or tile sizes, and
+// a quantised matrix gives bitwise the result of its dequantised fp32 form.
 void matmul(const float* x, int64_t x_stride, int64_t m, const PackedMatrix& w, const float* bias,
             float* y, int64_t y_stride, ThreadPool&);
 

@@ -214,9 +214,9 @@ std::unique_ptr<Database> open_store_file(const fs::path& path, ResultStore::Mod
   if (mode == ResultStore::Mode::read) {
     const int64_t version = pragma_integer(*reader, "user_version");
     if (version != newest)
-      refuse(path, fmt::format("has schema version {}, this program's is {}; any command that "
-                               "writes migrates it",
-                               version, newest));
+      refuse(path, fmt::format("has schema version {}, this program's is {}; 'moeval verify "
+                               "--migrate --db {}' brings it up to date and keeps a copy",
+                               version, newest, path.string()));
     reader->apply_connection_settings(options.busy_timeout_ms);
     reader->exec("PRAGMA query_only=ON");
     return reader;

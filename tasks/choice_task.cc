@@ -20,10 +20,16 @@ std::string words(std::string_view subject) {
   return out;
 }
 
-std::string lettered_choices(const datasets::Sample& sample) {
+using Symbols = std::vector<std::string>;
+
+std::string label(const Symbols& symbols, size_t i) {
+  return i < symbols.size() ? symbols[i] : letter(i);
+}
+
+std::string lettered_choices(const datasets::Sample& sample, const Symbols& symbols) {
   std::string out;
   for (size_t i = 0; i < sample.choices.size(); ++i)
-    out += fmt::format("{}{}. {}", i == 0 ? "" : "\n", letter(i), sample.choices[i]);
+    out += fmt::format("{}{}. {}", i == 0 ? "" : "\n", label(symbols, i), sample.choices[i]);
   return out;
 }
 
@@ -87,16 +93,18 @@ bool ChoiceTask::has_lettered_options() const {
 }
 
 std::string ChoiceTask::render_item(const PromptTemplate& item, const datasets::Sample& sample,
+                                    const std::vector<std::string>& symbols,
                                     std::pair<size_t, size_t>* question) const {
   const std::string_view text =
       spec_.strip_question ? strip(sample.input) : std::string_view(sample.input);
-  const std::string subject = words(sample.subset), choices = lettered_choices(sample);
+  const std::string subject = words(sample.subset), choices = lettered_choices(sample, symbols);
   return item.render({{"subject", subject}, {"question", text}, {"lettered_choices", choices}},
                      "question", question);
 }
 
-std::string ChoiceTask::render_option(const datasets::Sample& sample, size_t i) const {
-  const std::string name = letter(i);
+std::string ChoiceTask::render_option(const datasets::Sample& sample,
+                                      const std::vector<std::string>& symbols, size_t i) const {
+  const std::string name = label(symbols, i);
   return spec_.option.render({{"letter", name}, {"choice", sample.choices[i]}});
 }
 
@@ -118,18 +126,20 @@ Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset&
     if (row.subset != sample.subset) continue;
     assert(row.answer >= 0 && static_cast<size_t>(row.answer) < row.choices.size());
     std::pair<size_t, size_t> unused;
-    q.demonstrations.push_back(render_item(item, row, &unused) +
-                               render_option(row, static_cast<size_t>(row.answer)) +
+    // Demonstrations show the labels that the question will show.
+    q.demonstrations.push_back(render_item(item, row, sample.symbols, &unused) +
+                               render_option(row, sample.symbols, static_cast<size_t>(row.answer)) +
                                spec_.separator);
   }
   if (static_cast<int>(q.demonstrations.size()) < spec_.num_fewshot)
     throw TaskError(fmt::format(
         "task {}: {} has {} demonstrations in data set {}, num_fewshot is {}", spec_.name,
         quote(sample.subset), q.demonstrations.size(), dataset.name, spec_.num_fewshot));
-  q.item = render_item(item, sample, &q.question);
+  q.item = render_item(item, sample, sample.symbols, &q.question);
   q.truncation = spec_.truncation;
   q.max_prompt_tokens = spec_.max_prompt_tokens;
-  for (size_t i = 0; i < sample.choices.size(); ++i) q.options.push_back(render_option(sample, i));
+  for (size_t i = 0; i < sample.choices.size(); ++i)
+    q.options.push_back(render_option(sample, sample.symbols, i));
   return q;
 }
 

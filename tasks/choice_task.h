@@ -34,8 +34,10 @@ class ChoiceTask final : public Task {
 
  private:
   std::string render_item(const PromptTemplate& item, const datasets::Sample&,
+                          const std::vector<std::string>& symbols,
                           std::pair<size_t, size_t>* question) const;
-  std::string render_option(const datasets::Sample&, size_t i) const;
+  std::string render_option(const datasets::Sample&, const std::vector<std::string>& symbols,
+                            size_t i) const;
 
   TaskSpec spec_;
   std::string metric_, scorer_;

@@ -19,8 +19,20 @@ bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// "A and B", "B or C", "(A) and (C)", "a & b" with single letters A to D on both sides.
-bool joins_letters(std::string_view text) {
+bool speaks_of_others(std::string_view choice) {
+  const std::string text = lower(choice);
+  for (const char* phrase :
+       {"of the above", "of the below", "of these", "of the other", "the above", "both of them",
+        "neither of them", "all of them", "none of them", "all the options", "other options",
+        "other choices", "previous option", "preceding option"})
+    if (text.find(phrase) != std::string::npos) return true;
+  return text == "both" || text == "neither" || text == "all" || text == "none" ||
+         speaks_of_letters(choice);
+}
+
+}  // namespace
+
+bool speaks_of_letters(std::string_view text) {
   std::string plain;
   for (const char c : text)
     if (c != '(' && c != ')') plain += c;
@@ -36,19 +48,6 @@ bool joins_letters(std::string_view text) {
   }
   return false;
 }
-
-bool speaks_of_others(std::string_view choice) {
-  const std::string text = lower(choice);
-  for (const char* phrase :
-       {"of the above", "of the below", "of these", "of the other", "the above", "both of them",
-        "neither of them", "all of them", "none of them", "all the options", "other options",
-        "other choices", "previous option", "preceding option"})
-    if (text.find(phrase) != std::string::npos) return true;
-  return text == "both" || text == "neither" || text == "all" || text == "none" ||
-         joins_letters(choice);
-}
-
-}  // namespace
 
 bool order_is_free(const datasets::Sample& s) {
   return s.choices.size() >= 2 &&

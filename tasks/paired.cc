@@ -11,8 +11,6 @@
 namespace tasks {
 namespace {
 
-double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
-
 struct Cluster {
   double sum = 0, n = 0;
 };
@@ -26,39 +24,16 @@ double mean_of(std::span<const Cluster> clusters) {
   return sum / n;
 }
 
-// Linear interpolation between order statistics at p (count - 1), as NumPy does by default.
-double quantile(std::span<const double> sorted, double p) {
-  const double at = std::clamp(p, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
-  const auto low = static_cast<size_t>(at);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
-
-// Acceleration: skewness of the jackknife values, leaving out one cluster at a time.
-double acceleration(std::span<const Cluster> clusters) {
+// The mean without each cluster in turn.
+std::vector<double> left_one_out(std::span<const Cluster> clusters) {
   double sum = 0, n = 0;
   for (const Cluster& c : clusters) {
     sum += c.sum;
     n += c.n;
   }
-  std::vector<double> left_out;
-  double centre = 0;
-  for (const Cluster& c : clusters) {
-    left_out.push_back((sum - c.sum) / (n - c.n));
-    centre += left_out.back() / static_cast<double>(clusters.size());
-  }
-  double squares = 0, cubes = 0;
-  for (const double v : left_out) {
-    squares += (centre - v) * (centre - v);
-    cubes += (centre - v) * (centre - v) * (centre - v);
-  }
-  return squares > 0 ? cubes / (6 * std::pow(squares, 1.5)) : 0;
-}
-
-// BCa's place of a nominal tail probability in the bootstrap distribution.
-double corrected(double p, double bias, double accelerate) {
-  const double z = bias + normal_quantile(p);
-  return normal_cdf(bias + z / (1 - accelerate * z));
+  std::vector<double> out;
+  for (const Cluster& c : clusters) out.push_back((sum - c.sum) / (n - c.n));
+  return out;
 }
 
 bool is_verdict(double difference) {
@@ -84,33 +59,6 @@ McNemar mcnemar(const PairedTable& t) {
     term *= static_cast<double>(k) / static_cast<double>(n - k + 1);
   }
   return {std::min(1.0, 2 * tail), std::min(1.0, 2 * tail - seen)};
-}
-
-double normal_quantile(double p) {
-  assert(p > 0 && p < 1);
-  // Upper half by symmetry, where erfc of a positive argument keeps its relative precision.
-  const double tail = std::min(p, 1 - p);
-  double low = 0, high = 40;
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double middle = 0.5 * (low + high);
-    if (middle == low || middle == high) break;
-    (normal_cdf(-middle) > tail ? low : high) = middle;
-  }
-  return p < 0.5 ? -high : high;
-}
-
-std::string_view interval_method_name(IntervalMethod method) {
-  switch (method) {
-    case IntervalMethod::score:
-      return "score";
-    case IntervalMethod::normal:
-      return "normal";
-    case IntervalMethod::bootstrap_bca:
-      return "cluster bootstrap, BCa";
-    case IntervalMethod::bootstrap_percentile:
-      return "cluster bootstrap, percentile";
-  }
-  return "";
 }
 
 std::optional<PairedDifference> score_difference(const PairedTable& t, double level) {
@@ -147,23 +95,6 @@ std::optional<PairedDifference> score_difference(const PairedTable& t, double le
   return out;
 }
 
-std::optional<PairedDifference> normal_difference(std::span<const double> differences,
-                                                  double level) {
-  assert(level > 0 && level < 1);
-  const auto centre = mean(differences);
-  if (!centre) return std::nullopt;
-  const auto n = static_cast<double>(differences.size());
-  double squares = 0;  // about the mean: no cancellation
-  for (const double d : differences) squares += (d - *centre) * (d - *centre);
-  PairedDifference out;
-  out.difference = *centre;
-  out.standard_error = std::sqrt(squares / n / n);
-  const double half = normal_quantile(0.5 + level / 2) * out.standard_error;
-  out.interval = {*centre - half, *centre + half};
-  out.n = out.n_clusters = static_cast<int64_t>(differences.size());
-  return out;
-}
-
 std::optional<PairedDifference> bootstrap_difference(std::span<const Group> groups, double level,
                                                      int n_resamples, uint64_t seed) {
   assert(level > 0 && level < 1 && n_resamples >= 2);
@@ -194,24 +125,9 @@ std::optional<PairedDifference> bootstrap_difference(std::span<const Group> grou
   out.standard_error = *standard_error(means) * std::sqrt(static_cast<double>(n_resamples));
   std::sort(means.begin(), means.end());
 
-  const double tail = (1 - level) / 2;
-  double lower = tail, upper = 1 - tail;
-  out.method = IntervalMethod::bootstrap_percentile;
-  if (out.n_clusters >= kFewestClustersForBca) {
-    // Bias: where the estimate stands among the resamples, ties counted half.
-    const auto below = std::lower_bound(means.begin(), means.end(), out.difference);
-    const auto not_above = std::upper_bound(means.begin(), means.end(), out.difference);
-    const double share =
-        static_cast<double>((below - means.begin()) + (not_above - means.begin())) /
-        (2.0 * static_cast<double>(n_resamples));
-    if (share > 0 && share < 1) {
-      const double bias = normal_quantile(share), accelerate = acceleration(clusters);
-      lower = corrected(tail, bias, accelerate);
-      upper = corrected(1 - tail, bias, accelerate);
-      out.method = IntervalMethod::bootstrap_bca;
-    }
-  }
-  out.interval = {quantile(means, lower), quantile(means, upper)};
+  const auto interval = resampled_interval(means, out.difference, left_one_out(clusters), level);
+  out.interval = interval.interval;
+  out.method = interval.method;
   return out;
 }
 

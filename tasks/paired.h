@@ -7,7 +7,9 @@
 #include <span>
 #include <string_view>
 
+#include "tasks/bootstrap.h"
 #include "tasks/metrics.h"
+#include "tasks/normal.h"
 
 namespace tasks {
 
@@ -28,18 +30,11 @@ McNemar mcnemar(const PairedTable&);
 // Fewer discordant pairs than this cannot reach an exact two-sided p below 0.05.
 inline constexpr int64_t kFewestDiscordant = 6;
 
-// Quantile of the standard normal distribution; 0 < p < 1.
-double normal_quantile(double p);
-
-// How an interval came about.
-enum class IntervalMethod { score, normal, bootstrap_bca, bootstrap_percentile };
-std::string_view interval_method_name(IntervalMethod);
-
 struct PairedDifference {
   double difference = 0;  // mean over the questions
   double standard_error = 0;
   Interval interval;
-  IntervalMethod method = IntervalMethod::normal;
+  IntervalMethod method = IntervalMethod::score;
   int64_t n = 0, n_clusters = 0;
 };
 
@@ -50,16 +45,10 @@ struct PairedDifference {
 // independent. Needs n >= 1.
 std::optional<PairedDifference> score_difference(const PairedTable&, double level);
 
-// Normal interval of a mean difference, +- z sqrt((mean square - square of the mean) / n).
-// Questions independent. Needs n >= 1 and 0 < level < 1.
-std::optional<PairedDifference> normal_difference(std::span<const double> differences,
-                                                  double level);
-
 // Cluster bootstrap of the mean difference: whole clusters are drawn, their questions weigh the
 // same. BCa (Efron 1987; acceleration by the jackknife over clusters) from 40 clusters on, else
 // percentiles; quantiles are interpolated linearly. Deterministic in the seed on every platform.
 // Needs two non-empty clusters.
-inline constexpr int64_t kFewestClustersForBca = 40;
 inline constexpr int kPairedResamples = 10000;
 inline constexpr uint64_t kPairedSeed = 1;
 std::optional<PairedDifference> bootstrap_difference(std::span<const Group> clusters, double level,

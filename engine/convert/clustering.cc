@@ -76,7 +76,7 @@ std::vector<int64_t> seeds_of(const std::vector<float>& gram, int64_t n, int32_t
 }
 
 Clusters one_run(const std::vector<float>& gram, int64_t n, int32_t clusters,
-                 std::mt19937_64& random) {
+                 std::mt19937_64& random, const Stop& stop) {
   Centroids c{std::vector<double>(n * clusters), std::vector<double>(clusters)};
   const std::vector<int64_t> seeds = seeds_of(gram, n, clusters, random);
   for (int32_t e = 0; e < clusters; ++e) {
@@ -85,6 +85,7 @@ Clusters one_run(const std::vector<float>& gram, int64_t n, int32_t clusters,
   }
   Clusters out;
   for (int i = 0; i < kMaxIterations; ++i) {
+    stop.check();
     std::vector<int32_t> of = assign_balanced(distances(c, n, clusters), n, clusters);
     if (of == out.of) break;
     out.of = std::move(of);
@@ -108,12 +109,12 @@ void number_by_first_member(std::vector<int32_t>& of, int32_t clusters) {
 }  // namespace
 
 Clusters cluster_balanced(const std::vector<float>& gram, int64_t n, int32_t clusters,
-                          uint64_t seed) {
+                          uint64_t seed, const Stop& stop) {
   assert(static_cast<int64_t>(gram.size()) == n * n && n % clusters == 0);
   std::mt19937_64 random(seed);
   Clusters best;
   for (int i = 0; i < kRestarts; ++i) {
-    Clusters c = one_run(gram, n, clusters, random);
+    Clusters c = one_run(gram, n, clusters, random, stop);
     if (i == 0 || c.objective < best.objective) best = std::move(c);
   }
   number_by_first_member(best.of, clusters);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/convert/stop.h"
+
 namespace engine::convert {
 
 struct Clusters {
@@ -14,9 +16,9 @@ struct Clusters {
 
 // gram [n, n]: inner products of the points' features. Lloyd's iterations with exact balanced
 // assignment, from kRestarts seedings by k-means++ (Arthur & Vassilvitskii 2007), the best kept.
-// The same seed gives the same clusters.
+// The same seed gives the same clusters. Throws Stopped.
 Clusters cluster_balanced(const std::vector<float>& gram, int64_t n, int32_t clusters,
-                          uint64_t seed);
+                          uint64_t seed, const Stop& = {});
 inline constexpr int kRestarts = 4, kMaxIterations = 20;
 
 // The points of each cluster whose features make the smallest angle with its centroid, closest

@@ -7,6 +7,7 @@
 #include "engine/convert/durable_file.h"
 #include "engine/convert/nested_writer.h"
 #include "engine/convert/plan_layer.h"
+#include "engine/convert/ridge.h"
 #include "engine/convert/workspace.h"
 #include "engine/model_file_error.h"
 
@@ -95,8 +96,18 @@ std::vector<LayerPlan> plan_layers(const Job& job, const Workspace& work,
     if (!calibration.advance(stop)) return plans;
     if (layer < *resumed) continue;
     progress(layer, n, fmt::format("layer {}: experts", layer));
-    plans.push_back(plan_layer(weights.layers[layer].experts.front(), calibration.ffn_inputs(),
-                               calibration.n_tokens(), layer, job.options, pool));
+    try {
+      plans.push_back(plan_layer(weights.layers[layer].experts.front(), calibration.ffn_inputs(),
+                                 calibration.n_tokens(), layer, job.options, pool, Stop(stop)));
+    } catch (const Stopped&) {
+      return plans;
+    } catch (const NoFit& e) {
+      throw ModelFileError(
+          fmt::format("{}: layer {}: no router can be fitted to {} calibration tokens of {} with a "
+                      "lambda of {}: {}",
+                      job.parent.path().string(), layer, calibration.n_tokens(), job.calibration,
+                      job.options.ridge_lambda, e.what()));
+    }
     save_plan(work.plan(layer), plans.back());
   }
   return plans;

@@ -40,8 +40,8 @@ struct Outcome {
 // Works in `out`.partial, one file per planned layer, and renames it at the end; so `out` is whole
 // or not there, and the bytes do not depend on threads or interruptions. Throws OptionError (out
 // exists, the parent cannot be cut so), ModelFileError (the parent is no dense model; too few
-// calibration tokens), OtherConversion (out.partial was begun by another job), std::system_error
-// (the disk; another process at work in out.partial).
+// calibration tokens, or none that a router can be fitted to), OtherConversion (out.partial was
+// begun by another job), std::system_error (the disk; another process at work in out.partial).
 Outcome convert(const Job&, const OnProgress&, const std::atomic<bool>& stop);
 
 // Fewest calibration tokens for a parent of this width: twice the features of the router's fit.

@@ -10,10 +10,11 @@
 namespace engine::convert {
 
 void for_hidden(const Expert& e, const float* x, int64_t n, kernels::ThreadPool& pool,
-                const HiddenConsumer& consume) {
+                const HiddenConsumer& consume, const Stop& stop) {
   const int64_t d = e.gate.n_in(), width = e.gate.n_out();
   std::vector<float> gate(kChunkRows * width), up(kChunkRows * width);
   for (int64_t first = 0; first < n; first += kChunkRows) {
+    stop.check();
     const int64_t m = std::min(kChunkRows, n - first);
     kernels::matmul(x + first * d, d, m, e.gate, nullptr, gate.data(), width, pool);
     kernels::matmul(x + first * d, d, m, e.up, nullptr, up.data(), width, pool);
@@ -22,11 +23,12 @@ void for_hidden(const Expert& e, const float* x, int64_t n, kernels::ThreadPool&
   }
 }
 
-Moments moments_of(const Expert& e, const float* x, int64_t n, kernels::ThreadPool& pool) {
+Moments moments_of(const Expert& e, const float* x, int64_t n, kernels::ThreadPool& pool,
+                   const Stop& stop) {
   constexpr int64_t kStrip = 64;
   const int64_t width = e.gate.n_out();
   std::vector<double> sum(width), square(width);
-  for_hidden(e, x, n, pool, [&](int64_t, int64_t m, const float* h) {
+  const auto add = [&](int64_t, int64_t m, const float* h) {
     pool.parallel_for((width + kStrip - 1) / kStrip, [&](int64_t strip, int) {
       const int64_t last = std::min(width, (strip + 1) * kStrip);
       for (int64_t r = 0; r < m; ++r) {
@@ -37,7 +39,8 @@ Moments moments_of(const Expert& e, const float* x, int64_t n, kernels::ThreadPo
         }
       }
     });
-  });
+  };
+  for_hidden(e, x, n, pool, add, stop);
   Moments out{std::move(sum), std::move(square)};
   for (int64_t j = 0; j < width; ++j) {
     double& mean = out.mean[j] /= static_cast<double>(n);
@@ -75,7 +78,7 @@ std::vector<int32_t> by_importance(const std::vector<double>& importance) {
 std::vector<float> coactivation_gram(const Expert& e, const std::vector<double>& norms,
                                      const std::vector<int32_t>& neurons, const float* x,
                                      int64_t n_rows, int64_t max_rows, int32_t active,
-                                     kernels::ThreadPool& pool) {
+                                     kernels::ThreadPool& pool, const Stop& stop) {
   const int64_t d = e.gate.n_in(), width = e.gate.n_out();
   const auto n = static_cast<int64_t>(neurons.size());
   const int64_t rows = std::min(n_rows, max_rows);
@@ -85,7 +88,7 @@ std::vector<float> coactivation_gram(const Expert& e, const std::vector<double>&
     std::copy_n(x + r * n_rows / rows * d, d, sampled.data() + r * d);
   }
   std::vector<int32_t> counts(n * n), marked(kChunkRows * top);
-  for_hidden(e, sampled.data(), rows, pool, [&](int64_t, int64_t m, const float* h) {
+  const auto count = [&](int64_t, int64_t m, const float* h) {
     pool.parallel_for(m, [&](int64_t r, int) {
       std::vector<std::pair<double, int32_t>> strength(n);
       for (int64_t i = 0; i < n; ++i) {
@@ -101,7 +104,8 @@ std::vector<float> coactivation_gram(const Expert& e, const std::vector<double>&
         for (int64_t b = 0; b < top; ++b) ++counts[row[a] * n + row[b]];
       }
     }
-  });
+  };
+  for_hidden(e, sampled.data(), rows, pool, count, stop);
   std::vector<float> gram(n * n);
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < n; ++j) {
@@ -116,7 +120,7 @@ std::vector<float> coactivation_gram(const Expert& e, const std::vector<double>&
 }
 
 std::vector<float> parameter_gram(const Expert& e, const std::vector<int32_t>& neurons,
-                                  kernels::ThreadPool& pool) {
+                                  kernels::ThreadPool& pool, const Stop& stop) {
   const int64_t d = e.gate.n_in();
   const auto n = static_cast<int64_t>(neurons.size());
   std::vector<float> unit(n * 2 * d);
@@ -136,7 +140,11 @@ std::vector<float> parameter_gram(const Expert& e, const std::vector<int32_t>& n
       },
       pool);
   std::vector<float> gram(n * n);
-  kernels::matmul(unit.data(), 2 * d, n, packed, nullptr, gram.data(), n, pool);
+  for (int64_t first = 0; first < n; first += kChunkRows) {
+    stop.check();
+    kernels::matmul(unit.data() + first * 2 * d, 2 * d, std::min(kChunkRows, n - first), packed,
+                    nullptr, gram.data() + first * n, n, pool);
+  }
   return gram;
 }
 

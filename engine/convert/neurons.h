@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "engine/convert/stop.h"
 #include "engine/weights.h"
 #include "kernels/thread_pool.h"
 
@@ -14,15 +15,16 @@ namespace engine::convert {
 inline constexpr int64_t kChunkRows = 512;
 
 // Hidden activations h = silu(gate x) * up x of rows x [n, d_model], kChunkRows at a time:
-// consume(first row, rows, h [rows, width]).
+// consume(first row, rows, h [rows, width]). Throws Stopped, as everything here that takes a Stop.
 using HiddenConsumer = std::function<void(int64_t first, int64_t rows, const float* h)>;
 void for_hidden(const Expert&, const float* x, int64_t n, kernels::ThreadPool&,
-                const HiddenConsumer& consume);
+                const HiddenConsumer& consume, const Stop& = {});
 
 struct Moments {
   std::vector<double> mean, variance;  // [width]
 };
-Moments moments_of(const Expert&, const float* x, int64_t n, kernels::ThreadPool&);
+Moments moments_of(const Expert&, const float* x, int64_t n, kernels::ThreadPool&,
+                   const Stop& = {});
 
 // Euclidean norms of the columns of down, what a neuron writes to: [width].
 std::vector<double> write_norms(const Expert&);
@@ -41,10 +43,10 @@ std::vector<int32_t> by_importance(const std::vector<double>& importance);
 std::vector<float> coactivation_gram(const Expert&, const std::vector<double>& write_norms,
                                      const std::vector<int32_t>& neurons, const float* x,
                                      int64_t n_rows, int64_t max_rows, int32_t active,
-                                     kernels::ThreadPool&);
+                                     kernels::ThreadPool&, const Stop& = {});
 
 // The same for the weights: inner products of the unit vectors of gate_j and up_j together.
 std::vector<float> parameter_gram(const Expert&, const std::vector<int32_t>& neurons,
-                                  kernels::ThreadPool&);
+                                  kernels::ThreadPool&, const Stop& = {});
 
 }  // namespace engine::convert

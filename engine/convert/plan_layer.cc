@@ -46,9 +46,9 @@ std::vector<float> mean_outputs(const Expert& block, const Moments& moments,
 }  // namespace
 
 LayerPlan plan_layer(const Expert& block, const float* x, int64_t n, int32_t layer,
-                     const Options& o, kernels::ThreadPool& pool) {
+                     const Options& o, kernels::ThreadPool& pool, const Stop& stop) {
   const int64_t width = block.gate.n_out(), size = width / o.n_experts;
-  const Moments moments = moments_of(block, x, n, pool);
+  const Moments moments = moments_of(block, x, n, pool, stop);
   const std::vector<double> norms = write_norms(block);
   const std::vector<double> score = importance(moments, norms);
   const std::vector<int32_t> ranked = by_importance(score);
@@ -90,13 +90,13 @@ LayerPlan plan_layer(const Expert& block, const float* x, int64_t n, int32_t lay
     std::sort(routed.begin(), routed.end());
   }
   const bool parameters = o.partition == Partition::parameters;
-  if (parameters) gram = parameter_gram(block, routed, pool);
+  if (parameters) gram = parameter_gram(block, routed, pool, stop);
   if (!parameters && (o.partition == Partition::coactivation || o.representatives_read() > 0)) {
-    gram = coactivation_gram(block, norms, routed, x, n, o.marker_rows, o.active, pool);
+    gram = coactivation_gram(block, norms, routed, x, n, o.marker_rows, o.active, pool, stop);
   }
   const auto n_routed = static_cast<int64_t>(routed.size());
   if (parameters || o.partition == Partition::coactivation) {
-    cluster_of = cluster_balanced(gram, n_routed, o.n_routed(), seed).of;
+    cluster_of = cluster_balanced(gram, n_routed, o.n_routed(), seed, stop).of;
   }
   add_routed(routed, cluster_of, o.n_routed(), plan.order);
   if (o.representatives_read() > 0) {
@@ -106,7 +106,8 @@ LayerPlan plan_layer(const Expert& block, const float* x, int64_t n, int32_t lay
     }
   }
   std::vector<float> means = mean_outputs(block, moments, plan.order, o.n_experts);
-  fit_router(block, x, n, o, o.compensate ? means : std::vector<float>(means.size()), pool, plan);
+  fit_router(block, x, n, o, o.compensate ? means : std::vector<float>(means.size()), pool, stop,
+             plan);
   if (o.compensate) plan.means = std::move(means);
   return plan;
 }

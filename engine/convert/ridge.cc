@@ -1,5 +1,7 @@
 #include "engine/convert/ridge.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -45,7 +47,10 @@ void cholesky(std::vector<double>& a, int64_t n) {
       double sum = row[j];
       for (int64_t k = 0; k < j; ++k) sum -= row[k] * other[k];
       if (i == j) {
-        assert(sum > 0);
+        if (!(sum > 0) || !std::isfinite(sum)) {
+          throw NoFit(
+              fmt::format("pivot {} of the features' covariance is {}, want above 0", i, sum));
+        }
         row[j] = std::sqrt(sum);
       } else {
         row[j] = sum / other[j];
@@ -122,6 +127,11 @@ Ridge::Fit Ridge::solve(double lambda) const {
       explained += b[i] * (c[i] + lambda * b[i]);
     }
     fit.bias[t] = static_cast<float>(bias);
+    const auto finite = [](float v) { return std::isfinite(v); };
+    const float* weights = fit.weights.data() + t * p;
+    if (!finite(fit.bias[t]) || !std::all_of(weights, weights + p, finite)) {
+      throw NoFit(fmt::format("the weights of target {} are not finite", t));
+    }
     const double variance = covariance(p + t, p + t);
     fit.explained[t] = variance > 0 ? explained / variance : 0;
   }

@@ -2,11 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels/thread_pool.h"
 
 namespace engine::convert {
+
+class NoFit : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 // targets ~ weights phi + bias. Sums are kept in double, in row order, so the fit does not depend
 // on threads.
@@ -24,10 +30,9 @@ class Ridge {
   };
   // Minimises mean squared error + lambda * sum_i (weight_i * deviation of feature i)^2: centred
   // features of unit variance are penalised, the bias is not. lambda > 0. Source: Hoerl & Kennard
-  // 1970; solved by Cholesky factorisation.
+  // 1970; solved by Cholesky factorisation. Throws NoFit where the features depend on each other
+  // beyond what lambda mends, or are not finite.
   Fit solve(double lambda) const;
-
-  int64_t rows() const { return rows_; }
 
  private:
   const int64_t n_features_, n_targets_;

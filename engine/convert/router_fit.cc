@@ -38,7 +38,7 @@ PackedMatrix columns_of(const PackedMatrix& m, const std::vector<int32_t>& ids,
 // What leaving each routed expert out would lose: |E_e(x) - b_e|, [n, n_routed].
 std::vector<float> losses(const Expert& block, const float* x, int64_t n, const Options& o,
                           const std::vector<float>& means, const std::vector<int32_t>& order,
-                          kernels::ThreadPool& pool) {
+                          kernels::ThreadPool& pool, const Stop& stop) {
   const int64_t d = block.gate.n_in(), size = block.gate.n_out() / o.n_experts;
   const int32_t n_routed = o.n_routed();
   std::vector<float> out(n * n_routed), y(kChunkRows * d);
@@ -48,7 +48,7 @@ std::vector<float> losses(const Expert& block, const float* x, int64_t n, const 
     const Expert expert{rows_of(block.gate, ids, pool), rows_of(block.up, ids, pool),
                         columns_of(block.down, ids, pool)};
     const float* mean = means.data() + (o.n_shared + e) * d;
-    for_hidden(expert, x, n, pool, [&](int64_t row, int64_t m, const float* h) {
+    const auto add = [&](int64_t row, int64_t m, const float* h) {
       kernels::matmul(h, size, m, expert.down, nullptr, y.data(), d, pool);
       pool.parallel_for(m, [&](int64_t r, int) {
         double square = 0;
@@ -58,7 +58,8 @@ std::vector<float> losses(const Expert& block, const float* x, int64_t n, const 
         }
         out[(row + r) * n_routed + e] = static_cast<float>(std::sqrt(square));
       });
-    });
+    };
+    for_hidden(expert, x, n, pool, add, stop);
   }
   return out;
 }
@@ -77,25 +78,27 @@ void take_logs(std::vector<float>& loss, int64_t n, int32_t n_routed) {
 }
 
 void fit_ridge(const Expert& block, const float* x, int64_t n, const Options& o,
-               const std::vector<float>& means, kernels::ThreadPool& pool, LayerPlan& plan) {
+               const std::vector<float>& means, kernels::ThreadPool& pool, const Stop& stop,
+               LayerPlan& plan) {
   const int64_t d = block.gate.n_in();
   const auto n_reps = static_cast<int64_t>(plan.representatives.size());
   const int32_t n_routed = o.n_routed();
-  std::vector<float> targets = losses(block, x, n, o, means, plan.order, pool);
+  std::vector<float> targets = losses(block, x, n, o, means, plan.order, pool, stop);
   take_logs(targets, n, n_routed);
   const Expert reps{rows_of(block.gate, plan.representatives, pool),
                     rows_of(block.up, plan.representatives, pool),
                     {}};
   Ridge ridge(d + n_reps, n_routed);
   std::vector<float> phi(kChunkRows * (d + n_reps));
-  for_hidden(reps, x, n, pool, [&](int64_t first, int64_t m, const float* h) {
+  const auto add = [&](int64_t first, int64_t m, const float* h) {
     for (int64_t r = 0; r < m; ++r) {
       float* row = phi.data() + r * (d + n_reps);
       std::copy_n(x + (first + r) * d, d, row);
       for (int64_t i = 0; i < n_reps; ++i) row[d + i] = std::abs(h[r * n_reps + i]);
     }
     ridge.add(phi.data(), targets.data() + first * n_routed, m, pool);
-  });
+  };
+  for_hidden(reps, x, n, pool, add, stop);
   const Ridge::Fit fit = ridge.solve(o.ridge_lambda);
   for (int32_t e = 0; e < n_routed; ++e) {
     const float* row = fit.weights.data() + e * (d + n_reps);
@@ -109,12 +112,13 @@ void fit_ridge(const Expert& block, const float* x, int64_t n, const Options& o,
 }  // namespace
 
 void fit_router(const Expert& block, const float* x, int64_t n, const Options& o,
-                const std::vector<float>& means, kernels::ThreadPool& pool, LayerPlan& plan) {
+                const std::vector<float>& means, kernels::ThreadPool& pool, const Stop& stop,
+                LayerPlan& plan) {
   const int64_t d = block.gate.n_in();
   const int32_t n_routed = o.n_routed();
   switch (o.router) {
     case RouterFit::ridge:
-      return fit_ridge(block, x, n, o, means, pool, plan);
+      return fit_ridge(block, x, n, o, means, pool, stop, plan);
     case RouterFit::exact_norm:
       return;
     case RouterFit::cmoe:

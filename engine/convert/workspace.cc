@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kPlans = "plans";
 constexpr const char* kFingerprint = "fingerprint";
+constexpr const char* kLock = "lock";
 
 std::string read_all(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -40,16 +41,32 @@ std::string read_all(const std::filesystem::path& path) {
                   folder.string(), line_a, line_b));
 }
 
+// A finished folder needs none of this. The fingerprint goes last: while it is there, something may
+// be left to drop.
+void drop_work(const std::filesystem::path& out) {
+  std::filesystem::remove_all(out / kPlans);
+  std::filesystem::remove(out / kLock);
+  std::filesystem::remove(out / kFingerprint);
+}
+
+// Was this process or an earlier one ended between the renaming and the dropping? Nothing is
+// dropped from a folder that no conversion finished.
+bool has_work(const std::filesystem::path& out) {
+  return std::filesystem::exists(out / "conversion.json") &&
+         read_all(out / kFingerprint).starts_with("algorithm ");
+}
+
 }  // namespace
 
 Workspace::Workspace(const std::filesystem::path& out, const std::string& fingerprint)
     : out_(out.has_filename() ? out : out.parent_path()), folder_(out_.string() + ".partial") {
   if (std::filesystem::exists(out_)) {
+    if (has_work(out_)) drop_work(out_);
     throw OptionError(
         fmt::format("{}: exists already; remove it or name another --out", out_.string()));
   }
   std::filesystem::create_directories(folder_ / kPlans);
-  lock_ = ::open((folder_ / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  lock_ = ::open((folder_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0 || ::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     const int why = errno;
     if (lock_ >= 0) ::close(lock_);
@@ -83,9 +100,7 @@ void Workspace::finish() {
   std::filesystem::rename(folder_, out_);
   const auto parent = out_.parent_path();
   sync_folder(parent.empty() ? "." : parent);
-  std::filesystem::remove_all(out_ / kPlans);
-  std::filesystem::remove(out_ / kFingerprint);
-  std::filesystem::remove(out_ / "lock");
+  drop_work(out_);
 }
 
 }  // namespace engine::convert

@@ -10,8 +10,8 @@ namespace engine::convert {
 class Workspace {
  public:
   // Makes the folder, or takes up one with the same fingerprint: lines of "key value". Throws
-  // OptionError when `out` exists, OtherConversion naming the first line that differs,
-  // std::system_error.
+  // OptionError when `out` exists (what an ended finish() left in it is dropped first),
+  // OtherConversion naming the first line that differs, std::system_error.
   Workspace(const std::filesystem::path& out, const std::string& fingerprint);
   ~Workspace();
   Workspace(const Workspace&) = delete;

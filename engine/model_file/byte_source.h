@@ -1,4 +1,4 @@
-// Owns ByteSource: bounded random access to the bytes of one untrusted file, or of memory in tests.
+// Owns ByteSource: bounded random access to the bytes of one untrusted file, or of memory.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,9 @@
 #include "engine/model_file/strict_json.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -10,6 +12,7 @@
 #include "engine/model_file/byte_source.h"
 #include "engine/model_file/printable.h"
 #include "engine/model_file_error.h"
+#include "engine/nearest_name.h"
 
 namespace engine {
 
@@ -45,6 +48,11 @@ json parse_strict_json(std::string_view text, const std::string& file, int max_d
   try {
     return json::parse(text.begin(), text.end(), check);
   } catch (const json::parse_error& e) {
+    // The parser counts from 1, and the end as a byte of its own.
+    if (e.byte > text.size()) {
+      throw ModelFileError(
+          fmt::format("{}: not valid JSON: it ends too early, after {} bytes", file, text.size()));
+    }
     throw ModelFileError(
         fmt::format("{}: not valid JSON at byte {} of {}", file, e.byte, text.size()));
   } catch (const json::exception& e) {
@@ -123,6 +131,15 @@ std::optional<JsonFields> JsonFields::find_object(const char* key) const {
   const json* j = find(key);
   if (j == nullptr) return std::nullopt;
   return JsonFields(*j, file_, prefix_.empty() ? key : prefix_ + "." + key);
+}
+
+void JsonFields::allow_only(std::initializer_list<std::string_view> known) const {
+  for (const auto& [key, value] : object_->items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    throw ModelFileError(fmt::format("{}: {}unknown key {}, nearest: {}; known: {}", file_,
+                                     prefix_.empty() ? "" : prefix_ + ": ", printable(key),
+                                     nearest_name(key, known).name, fmt::join(known, ", ")));
+  }
 }
 
 int64_t JsonFields::require_int(const char* key, int64_t min, int64_t max) const {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ class JsonFields {
   std::optional<bool> find_bool(const char* key) const;
   std::optional<std::string> find_string(const char* key) const;
   std::optional<JsonFields> find_object(const char* key) const;
+
+  // Members other than these, in any type, are refused with the nearest of them.
+  void allow_only(std::initializer_list<std::string_view> known) const;
 
   int64_t require_int(const char* key, int64_t min, int64_t max) const;
   float require_float(const char* key) const;

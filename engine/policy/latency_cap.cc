@@ -79,6 +79,7 @@ LatencyCoefficients LatencyCoefficients::load(const std::filesystem::path& path,
   const auto json = parse_strict_json(bytes, path.string(), 3);
   const JsonFields root(json, path.string());
   check_format(root, "moeval_latency/1");
+  root.allow_only({"format", "model_sha256", "prefill_ms_per_token", "decode_ms_per_token"});
   check_model(path.string(), root.require_string("model_sha256"), context);
   LatencyCoefficients out;
   const int32_t max_k = context.moe.max_k();

@@ -1,5 +1,5 @@
-// Owns reading the files of policies: their bytes once, for parsing and for their hash. For .cc
-// files of engine/policy only: it names a JSON type.
+// Owns reading the files of policies: their bytes are read once, for parsing and for their hash.
+// For .cc files of engine/policy only: it names a JSON type.
 #pragma once
 
 #include <cstdint>

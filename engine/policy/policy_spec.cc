@@ -7,10 +7,11 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <optional>
 
 #include "engine/model_file/printable.h"
 #include "engine/model_file_error.h"
+#include "engine/nearest_name.h"
 #include "engine/policy/policy_error.h"
 #include "engine/policy/policy_file.h"
 #include "engine/policy/predictor_policy.h"
@@ -20,53 +21,52 @@
 namespace engine {
 namespace {
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t change = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-    }
-  }
-  return row[b.size()];
-}
-
 const PolicyKind& kind_of(std::string_view written, std::string_view name) {
   const auto& kinds = policy_kinds();
   const auto found =
       std::find_if(kinds.begin(), kinds.end(), [&](const PolicyKind& k) { return k.name == name; });
   if (found != kinds.end()) return *found;
-  const auto near =
-      std::min_element(kinds.begin(), kinds.end(), [&](const PolicyKind& a, const PolicyKind& b) {
-        return edit_distance(a.name, name) < edit_distance(b.name, name);
-      });
-  std::vector<std::string_view> forms;
-  for (const PolicyKind& k : kinds) forms.push_back(k.form);
-  const std::string nearest =
-      edit_distance(near->name, name) <= std::max<size_t>(name.size() / 3, 1)
-          ? fmt::format(" (nearest: {})", near->form)
-          : "";
+  std::vector<std::string_view> names, forms;
+  for (const PolicyKind& k : kinds) {
+    names.push_back(k.name);
+    forms.push_back(k.form);
+  }
+  const NearestName near = nearest_name(name, names);
+  const auto at =
+      static_cast<size_t>(std::find(names.begin(), names.end(), near.name) - names.begin());
+  const std::string nearest = near.likely ? fmt::format(" (nearest: {})", forms[at]) : "";
   throw PolicyError(fmt::format("policy {}: unknown, want one of {}{}",
                                 printable(std::string(written)), fmt::join(forms, ", "), nearest));
 }
 
-// Comma-separated numbers; empty when one of them is none.
-std::vector<double> numbers_of(std::string_view text) {
-  std::vector<double> out;
+// Comma-separated numbers.
+struct Numbers {
+  std::vector<double> values;
+  std::optional<std::string_view> wrong;  // the first entry that is no finite number
+};
+Numbers numbers_of(std::string_view text) {
+  Numbers out;
   while (true) {
     const size_t comma = text.find(',');
     const std::string_view one = text.substr(0, comma);
     double value = 0;
     const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), value);
-    if (error != std::errc() || end != one.data() + one.size() || !std::isfinite(value)) return {};
-    out.push_back(value);
+    if (error == std::errc() && end == one.data() + one.size() && std::isfinite(value)) {
+      out.values.push_back(value);
+    } else if (!out.wrong) {
+      out.wrong = one;
+    }
     if (comma == std::string_view::npos) return out;
     text.remove_prefix(comma + 1);
   }
+}
+
+// Of "layers:": a list of numbers, perhaps with a slip, or the name of a file. A file whose name
+// looks like a list is written with its folder: ./1,2.json
+bool is_list(std::string_view text, const Numbers& numbers) {
+  const bool alone = text.find(',') == std::string_view::npos;
+  if (!numbers.wrong) return true;
+  return !alone && !numbers.values.empty() && text.find('/') == std::string_view::npos;
 }
 
 bool is_count(double x) { return x >= 1 && x <= 1e6 && x == std::floor(x); }
@@ -157,12 +157,19 @@ PolicySpec parse_policy(std::string_view written) {
     spec.file = std::string(rest);
     return spec;
   }
-  spec.numbers = numbers_of(rest);
-  if (spec.kind == "layers") {
-    if (spec.numbers.empty()) spec.file = std::string(rest);
+  const Numbers numbers = numbers_of(rest);
+  if (spec.kind == "layers" && !is_list(rest, numbers)) {
+    spec.file = std::string(rest);
     return spec;
   }
-  if (spec.numbers.empty()) refuse("not numbers with commas between");
+  if (numbers.wrong) refuse(fmt::format("{} is no number", printable(*numbers.wrong)));
+  spec.numbers = numbers.values;
+  if (spec.kind == "layers") {
+    for (const double k : spec.numbers) {
+      if (!is_count(k)) refuse(fmt::format("{} experts in a layer", k));
+    }
+    return spec;
+  }
   const size_t own = spec.kind == "fixed" ? 0 : spec.kind == "entropy" ? 2 : 1;
   if (spec.numbers.size() < std::max<size_t>(own, 1) || spec.numbers.size() > own + 1)
     refuse(fmt::format("{} numbers", spec.numbers.size()));

@@ -10,6 +10,7 @@
 #include "engine/model_file/printable.h"
 #include "engine/model_file/safetensors.h"
 #include "engine/model_file_error.h"
+#include "engine/policy/policy_error.h"
 #include "engine/policy/policy_file.h"
 
 namespace engine {
@@ -74,7 +75,13 @@ class PredictorNetwork::Reader {
 
 PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
                                         const PolicyContext& context) {
-  const auto file = SafetensorsFile::open(path);
+  std::string bytes = read_policy_file(path, kMaxPredictorBytes);
+  PredictorNetwork p;
+  p.file_ = path.string();
+  p.d_model_ = context.d_model;
+  p.sha256_ = context.sha256(bytes);
+  const auto file =
+      SafetensorsFile::parse(ByteSource::from_memory(path.string(), std::move(bytes)));
   const Reader reader(path, file);
   const auto header = file.metadata().find("moeval_predictor");
   if (header == file.metadata().end())
@@ -87,8 +94,6 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
   if (const auto activation = root.require_string("activation"); activation != "relu")
     root.fail("activation", fmt::format("is {}, want relu", printable(activation)));
 
-  PredictorNetwork p;
-  p.sha256_ = context.sha256(read_policy_file(path, kMaxPredictorBytes));
   const auto* features = root.find("features");
   if (features == nullptr || !features->is_array() || features->empty())
     root.fail("features", "is missing, want an array of names");
@@ -133,6 +138,9 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
       if (!c.is_number() || !std::isfinite(c.get<double>()))
         rule->fail("cost", fmt::format("holds {}, want a number", c.dump(-1, ' ', true)));
       p.cost_.push_back(c.get<double>());
+      if (!std::isfinite(p.lambda_ * p.cost_.back()))
+        rule->fail("cost", fmt::format("holds {}, times lambda {} it is infinite", p.cost_.back(),
+                                       p.lambda_));
     }
   } else if (kind != "logits") {
     rule->fail("kind", fmt::format("is {}, want plug_in or logits", printable(kind)));
@@ -167,16 +175,40 @@ std::vector<float> PredictorNetwork::Linear::apply(std::span<const float> x) con
   return y;
 }
 
+void PredictorNetwork::check_features(std::span<const float> values, const char* which) const {
+  size_t i = 0;
+  for (const Feature f : features_) {
+    for (int64_t j = 0; j < feature_width(f, d_model_); ++j, ++i) {
+      if (std::isfinite(values[i])) continue;
+      const std::string at = feature_width(f, d_model_) > 1 ? fmt::format("[{}]", j) : "";
+      throw PolicyError(fmt::format("{}: {} {}{} of the question is {}", file_, which,
+                                    feature_name(f), at, values[i]));
+    }
+  }
+}
+
+void PredictorNetwork::check_outputs(std::span<const float> values, const std::string& of) const {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i]))
+      throw PolicyError(
+          fmt::format("{}: output {} of {} is {} for the question", file_, i, of, values[i]));
+  }
+}
+
 PredictorNetwork::Output PredictorNetwork::infer(std::span<const float> features) const {
+  check_features(features, "feature");
   std::vector<float> h(features.begin(), features.end());
   for (size_t i = 0; i < mean_.size(); ++i) h[i] = (h[i] - mean_[i]) / scale_[i];
-  for (const Linear& l : hidden_) {
-    h = l.apply(h);
+  check_features(h, "scaled feature");
+  for (size_t i = 0; i < hidden_.size(); ++i) {
+    h = hidden_[i].apply(h);
+    check_outputs(h, fmt::format("layers.{}", i));
     for (float& x : h) x = std::max(x, 0.0f);
   }
   Output out;
   if (p_k_) {
     const auto o = p_k_->apply(h);
+    check_outputs(o, "p_k");
     double logit = 0;
     for (size_t i = 0; i < o.size(); ++i) {
       if (success_ == Success::free || i == 0)
@@ -190,7 +222,9 @@ PredictorNetwork::Output PredictorNetwork::infer(std::span<const float> features
   if (rule_ == Rule::plug_in) {
     for (size_t i = 0; i < k_.size(); ++i) value.push_back(out.p_k[i] - lambda_ * cost_[i]);
   } else {
-    for (const float x : policy_->apply(h)) value.push_back(x);
+    const auto o = policy_->apply(h);
+    check_outputs(o, "policy");
+    value.assign(o.begin(), o.end());
   }
   out.k = k_[argmax(value)];
   if (!out.p_k.empty()) {

@@ -48,7 +48,8 @@ class PredictorNetwork {
     double complexity = 0;    // expected number of experts needed, see below
   };
   // features: [n_features]. complexity: with p_k the mean of the smallest k that suffices,
-  // k_1 + sum_i (k_{i+1} - k_i)(1 - p_{k_i}); else the mean of k under softmax(logits).
+  // k_1 + sum_i (k_{i+1} - k_i)(1 - p_{k_i}); else the mean of k under softmax(logits). Throws
+  // PolicyError naming the feature or layer output that is NaN or infinite.
   Output infer(std::span<const float> features) const;
 
   const std::vector<Feature>& features() const { return features_; }
@@ -66,6 +67,11 @@ class PredictorNetwork {
   };
   class Reader;
 
+  void check_features(std::span<const float>, const char* which) const;
+  void check_outputs(std::span<const float>, const std::string& of) const;
+
+  std::string file_;
+  int64_t d_model_ = 0;
   std::vector<Feature> features_;
   std::vector<float> mean_, scale_;
   std::vector<Linear> hidden_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/model_file/printable.h"
@@ -14,6 +15,22 @@ namespace {
 
 constexpr uint64_t kMaxTableBytes = 256u << 20;
 
+// The key without the "@family/severity" of a shift: a family is of a-z, 0-9 and _, a severity of
+// digits. Any other '@' belongs to the sample's id.
+std::string_view without_shift(std::string_view key) {
+  const size_t at = key.rfind('@');
+  if (at == std::string_view::npos) return key;
+  const std::string_view shift = key.substr(at + 1);
+  const size_t slash = shift.find('/');
+  if (slash == std::string_view::npos) return key;
+  const std::string_view family = shift.substr(0, slash), severity = shift.substr(slash + 1);
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto letter = [&](char c) { return (c >= 'a' && c <= 'z') || c == '_' || digit(c); };
+  const bool is_shift = !family.empty() && std::all_of(family.begin(), family.end(), letter) &&
+                        !severity.empty() && std::all_of(severity.begin(), severity.end(), digit);
+  return is_shift ? key.substr(0, at) : key;
+}
+
 }  // namespace
 
 std::shared_ptr<const TablePolicy> TablePolicy::load(const std::filesystem::path& path,
@@ -23,6 +40,7 @@ std::shared_ptr<const TablePolicy> TablePolicy::load(const std::filesystem::path
   const auto root_json = parse_strict_json(bytes, path.string(), 3);
   const JsonFields root(root_json, path.string());
   check_format(root, "moeval_table/1");
+  root.allow_only({"format", "model_sha256", "note", "k"});
   check_model(path.string(), root.require_string("model_sha256"), context);
   const auto* table = root.find("k");
   if (table == nullptr || !table->is_object()) root.fail("k", "is missing, want an object");
@@ -51,8 +69,8 @@ std::string TablePolicy::config_json() const {
 
 Decision TablePolicy::decide(const QueryFeatures& q) const {
   const std::string_view key = q.key;
-  const size_t task_end = key.find(':'), shift_at = key.rfind('@');
-  const std::string_view unshifted = key.substr(0, shift_at);
+  const size_t task_end = key.find(':');
+  const std::string_view unshifted = without_shift(key);
   const auto without_task = [&](std::string_view s) {
     return task_end == std::string_view::npos ? s : s.substr(task_end + 1);
   };

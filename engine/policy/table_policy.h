@@ -7,7 +7,8 @@
 //    "note": "how it was made",                                    (optional)
 //    "k": {"mmlu_cloze:mmlu/virology/test/12": 4, ...}}
 // A key is a sample id; "task:" in front limits it to that task, "@shift/severity" behind to that
-// shift. The most specific key counts: task:sample@shift, task:sample, sample@shift, sample.
+// shift (a name of a-z, 0-9, _ and a whole number; an id may hold other '@'). The most specific key
+// counts: task:sample@shift, task:sample, sample@shift, sample.
 #pragma once
 
 #include <cstdint>

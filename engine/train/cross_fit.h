@@ -17,7 +17,8 @@ struct Fitted {
 
   // Index of k by the rule.
   size_t decide(std::span<const float> features, double lambda) const;
-  uint64_t flops() const;  // of one decision
+  // Of one decision by the exported file: its networks are blocks of one, zeros between them.
+  uint64_t flops() const;
 };
 Fitted fit(const Examples&, std::span<const int64_t> rows, Objective, const Options&);
 

@@ -183,6 +183,32 @@ double sum_exp(const float* x, int64_t n, double max) {
   return lane_sum(acc);
 }
 
+// Sum of exp(p[i] - p_norm) (p[i] - q[i]) in double; a term of probability 0 is 0.
+double weighted_difference(const float* p, double p_norm, const float* q, int64_t n) {
+  const DoubleTag dd;
+  const HalfFloatTag dh;
+  const DoubleVec norm = hn::Set(dd, p_norm), zero = hn::Zero(dd);
+  DoubleVec acc = zero;
+  const auto add = [&](DoubleVec x, DoubleVec y) {
+    const DoubleVec weight = exp_of(dd, hn::Sub(x, norm));
+    const DoubleVec term = hn::Mul(weight, hn::Sub(x, y));
+    acc = hn::Add(acc, hn::IfThenElse(hn::Eq(weight, zero), zero, term));
+  };
+  int64_t i = 0;
+  for (; i + kDoubles <= n; i += kDoubles)
+    add(hn::PromoteTo(dd, hn::LoadU(dh, p + i)), hn::PromoteTo(dd, hn::LoadU(dh, q + i)));
+  if (i < n) {
+    HWY_ALIGN double x[kDoubles];
+    HWY_ALIGN double y[kDoubles];
+    for (int64_t j = 0; j < kDoubles; ++j) {
+      x[j] = i + j < n ? static_cast<double>(p[i + j]) : -HUGE_VAL;
+      y[j] = i + j < n ? static_cast<double>(q[i + j]) : 0;
+    }
+    add(hn::Load(dd, x), hn::Load(dd, y));
+  }
+  return lane_sum(acc);
+}
+
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -195,6 +221,7 @@ HWY_EXPORT(swiglu_span);
 HWY_EXPORT(add_span);
 HWY_EXPORT(max_of);
 HWY_EXPORT(sum_exp);
+HWY_EXPORT(weighted_difference);
 
 // Elements of one task; smaller work stays in the calling thread.
 static constexpr int64_t kSpan = 16 * 1024;
@@ -244,6 +271,10 @@ double log_sum_exp(const float* x, int64_t n) {
   if (!std::isinf(max)) return max + std::log(HWY_DYNAMIC_DISPATCH(sum_exp)(x, n, max));
   const bool broken = std::any_of(x, x + n, [](float v) { return std::isnan(v); });
   return broken ? std::numeric_limits<double>::quiet_NaN() : max;
+}
+
+double kl_divergence(const float* p, double p_norm, const float* q, double q_norm, int64_t n) {
+  return HWY_DYNAMIC_DISPATCH(weighted_difference)(p, p_norm, q, n) + q_norm - p_norm;
 }
 
 int64_t argmax(const float* x, int64_t n) {

@@ -92,6 +92,19 @@ TEST(PolicySpec, RefusesWhatItDoesNotKnowWithTheNearestForm) {
     EXPECT_THAT(refused_text(wrong), HasSubstr("want")) << wrong;
 }
 
+TEST(PolicySpec, NamesTheEntryThatIsNoNumber) {
+  EXPECT_EQ(refused_text("layers:1,x"),
+            "policy 'layers:1,x': 'x' is no number, want layers:K0,K1,...|FILE");
+  EXPECT_THAT(refused_text("layers:1,2,"), HasSubstr("'' is no number"));
+  EXPECT_THAT(refused_text("layers:1,,3"), HasSubstr("'' is no number"));
+  EXPECT_THAT(refused_text("layers:1,2.5,3"), HasSubstr("2.5 experts in a layer"));
+  EXPECT_THAT(refused_text("entropy:1,two"), HasSubstr("'two' is no number"));
+  // What is no list is a file.
+  for (const char* file : {"layers:my.json", "layers:a,b.json", "layers:./1,2.json"})
+    EXPECT_THAT(refused<ModelFileError>([&] { budget(file); }), HasSubstr("cannot be opened"))
+        << file;
+}
+
 TEST(PolicySpec, RefusesWhatTheModelCannotRun) {
   PolicyContext eight = moe_model();
   eight.moe.n_experts = 8;
@@ -136,6 +149,21 @@ TEST_F(PolicyFiles, ATableAnswersByTheMostSpecificKey) {
               AllOf(HasSubstr("t.json"), HasSubstr("a:s/3@order/1")));
 }
 
+TEST_F(PolicyFiles, AnIdMayHoldAnAt) {
+  const auto p = load(table(R"({"t:mail@x.org/1": 5, "mail@x": 4, "@handle/a1": 3, "a@b/1": 2})"));
+  const auto k = [&](const char* key) { return p->decide({.key = key}).budget.k; };
+  EXPECT_EQ(k("t:mail@x.org/1"), 5);
+  EXPECT_EQ(k("t:mail@x.org/1@option_order/2"), 5);
+  EXPECT_EQ(k("t:mail@x"), 4);
+  EXPECT_EQ(k("t:@handle/a1@wording/1"), 3);
+  EXPECT_EQ(k("t:a@b/1"), 2);
+  EXPECT_EQ(k("t:a@b/1@wording/12"), 2);
+  // No other ending is a shift: these are other samples.
+  for (const char* key : {"t:mail@x.org/2", "t:mail", "t:mail@x@", "t:mail@x@y", "t:mail@x@/1",
+                          "t:mail@x@y/", "t:mail@x@y/1a", "t:mail@x@Y/1"})
+    EXPECT_THAT(refused<PolicyError>([&] { k(key); }), HasSubstr(key));
+}
+
 TEST_F(PolicyFiles, ATableOfAnotherModelIsRefusedWithBothNames) {
   const std::string other(64, 'b');
   EXPECT_THAT(refused<PolicyMismatch>([&] { load(table("{}", other)); }),
@@ -155,7 +183,12 @@ TEST_F(PolicyFiles, AWrongTableIsRefusedWithItsPlace) {
   EXPECT_THAT(why(table("[]")), HasSubstr("want an object"));
   EXPECT_THAT(why("{}"), HasSubstr("format"));
   EXPECT_THAT(why(R"({"format": "x"})"), HasSubstr("want moeval_table/1"));
-  EXPECT_THAT(why("{"), HasSubstr("not valid JSON"));
+  EXPECT_THAT(why(R"({"format": "moeval_table/1", "model_sha": "x"})"),
+              HasSubstr("unknown key 'model_sha', nearest: model_sha256; known: format, "));
+  EXPECT_THAT(why(R"({"format": "moeval_table/1", "ks": null})"), HasSubstr("nearest: k;"));
+  EXPECT_THAT(why("{"), HasSubstr("not valid JSON: it ends too early, after 1 bytes"));
+  EXPECT_THAT(why("{}}"), HasSubstr("not valid JSON at byte 3 of 3"));
+  EXPECT_THAT(why("[1, 2"), HasSubstr("after 5 bytes"));
   EXPECT_THAT(refused<ModelFileError>([&] { budget("table:/nowhere/t.json"); }),
               HasSubstr("/nowhere/t.json"));
 }
@@ -201,7 +234,7 @@ TEST_F(LatencyCaps, RunsTheLargestKThatFitsAndRemembersTheOneItWouldHaveHad) {
   EXPECT_EQ(d.budget.k, 10);
   EXPECT_FALSE(d.capped);
   EXPECT_EQ(d.k_uncapped, 10);
-  d = decide("fixed:12", 100, 10, 30);  // 100 = 10 k + 60 k / ... decode of k=1 is 60 ms
+  d = decide("fixed:12", 100, 10, 30);  // k = 1 takes 10 + 60 ms, k = 2 20 + 120
   EXPECT_EQ(d.budget.k, 1);
   d = decide("fixed:12", 5, 10, 0);  // not even k = 1
   EXPECT_EQ(d.budget.k, 1);
@@ -224,6 +257,8 @@ TEST_F(LatencyCaps, WrongCoefficientsAreRefused) {
     return refused<ModelFileError>([&] { coefficients(prefill); });
   };
   EXPECT_THAT(why(R"({"1": 1})"), HasSubstr("does not name k = 16"));
+  EXPECT_THAT(why(R"({"1": 1, "16": 1}, "prefil_ms_per_token": {})"),
+              HasSubstr("unknown key 'prefil_ms_per_token', nearest: prefill_ms_per_token"));
   EXPECT_THAT(why(R"({"1": 1, "17": 1})"), HasSubstr("'17'"));
   EXPECT_THAT(why(R"({"1": 1, "01": 1, "16": 1})"), HasSubstr("twice"));
   EXPECT_THAT(why(R"({"1": -1, "16": 1})"), HasSubstr("-1"));

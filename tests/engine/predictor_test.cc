@@ -9,6 +9,7 @@
 #include "engine/model_file_error.h"
 #include "engine/policy/policy_error.h"
 #include "engine/policy/predictor_policy.h"
+#include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
 namespace {
@@ -97,6 +98,23 @@ TEST(Predictor, ItsCostIsCountedFromItsShapes) {
   EXPECT_EQ(d.own_cost.weight_bytes, 4u * (27 * 16 + 17 * 12 + 13 * 4));
 }
 
+// Reading it twice would hash other bytes than it decides by.
+TEST(Predictor, ItsFileIsReadOnce) {
+  const support::TempFolder folder;
+  const auto path = folder.path() / "p.safetensors";
+  std::filesystem::copy_file(kGolden / "ordinal.safetensors", path);
+  const auto size = std::filesystem::file_size(path);
+  PolicyContext c = context();
+  size_t hashed = 0;
+  c.sha256 = [&](std::string_view bytes) {
+    hashed = bytes.size();
+    std::filesystem::resize_file(path, 1);
+    return std::string("hash");
+  };
+  EXPECT_NO_THROW(PredictorPolicy::load(path, "p", c));
+  EXPECT_EQ(hashed, size);
+}
+
 class BadPredictor : public testing::Test {
  protected:
   // The golden file with its header changed by `change` and, if asked, a float of the data
@@ -132,11 +150,72 @@ class BadPredictor : public testing::Test {
     }
     return "nothing was thrown";
   }
+  // A predictor of the question's bytes and tokens with one hidden layer of two neurons, whose
+  // second one and whose head weigh as given.
+  std::filesystem::path network(const std::string& p_k, float hidden, float head) const {
+    json h = {{"version", 1},
+              {"model_sha256", context().weights_sha256},
+              {"features", {"log_tokens", "log_bytes"}},
+              {"activation", "relu"},
+              {"k", {1, 2}},
+              {"rule", {{"kind", "logits"}}}};
+    if (!p_k.empty()) {
+      h["p_k"] = p_k;
+      h["rule"] = {{"kind", "plug_in"}, {"lambda", 0.1}, {"cost", {0.3, 0.4}}};
+    }
+    const std::string name = p_k.empty() ? "policy" : "p_k";
+    json t = {{"__metadata__", {{"moeval_predictor", h.dump()}}}};
+    std::vector<float> data;
+    const auto add = [&](const std::string& tensor, std::vector<int64_t> shape,
+                         const std::vector<float>& values) {
+      const size_t at = data.size() * sizeof(float);
+      data.insert(data.end(), values.begin(), values.end());
+      t[tensor] = {
+          {"dtype", "F32"}, {"shape", shape}, {"data_offsets", {at, data.size() * sizeof(float)}}};
+    };
+    add("layers.0.weight", {2, 2}, {1, 1, hidden, hidden});
+    add("layers.0.bias", {2}, {0, 0});
+    add(name + ".weight", {2, 2}, {head, head, 0, 0});
+    add(name + ".bias", {2}, {0, 0});
+    std::string bytes(data.size() * sizeof(float), '\0');
+    std::memcpy(bytes.data(), data.data(), bytes.size());
+    std::ofstream(folder_.path() / "n.safetensors", std::ios::binary)
+        << support::safetensors_bytes(t.dump(), bytes);
+    return folder_.path() / "n.safetensors";
+  }
   support::TempFolder folder_;
 };
 
 TEST_F(BadPredictor, TheUnchangedFileLoads) {
   EXPECT_EQ(why([](json&, json&) {}), "nothing was thrown");
+}
+
+TEST_F(BadPredictor, SaysWhatOverflowsInsteadOfDeciding) {
+  const auto decide = [&](const std::filesystem::path& path, float embedding,
+                          size_t n_tokens = 2) -> std::string {
+    PolicyContext c = context();
+    c.embedding_row = [&](TokenId, float* row) {
+      std::fill_n(row, kD, 0.5f);
+      row[3] = embedding;
+    };
+    const std::vector<TokenId> tokens(n_tokens, 1);
+    try {
+      PredictorPolicy::load(path, "p", c)->decide({.question = "q", .question_tokens = tokens});
+    } catch (const PolicyError& e) {
+      return e.what();
+    }
+    return "it decided";
+  };
+  const auto ordinal = changed([](json&, json&) {});
+  EXPECT_EQ(decide(ordinal, 1), "it decided");
+  EXPECT_THAT(decide(ordinal, 3e38f),
+              AllOf(HasSubstr("p.safetensors: feature embedding_mean[3]"), HasSubstr("is inf")));
+  EXPECT_THAT(decide(ordinal, NAN), HasSubstr("feature embedding_mean[3] of the question is nan"));
+  EXPECT_THAT(decide(ordinal, 3e38f, 1), HasSubstr("scaled feature embedding_mean[3]"));
+  EXPECT_EQ(decide(network("free", 1e38f, 1), 1), "it decided");
+  EXPECT_THAT(decide(network("free", 1e38f, 3e38f), 1), HasSubstr("output 0 of p_k is inf"));
+  EXPECT_THAT(decide(network("", 1e38f, 3e38f), 1), HasSubstr("output 0 of policy is inf"));
+  EXPECT_THAT(decide(network("free", 3e38f, 1), 1), HasSubstr("output 1 of layers.0 is inf"));
 }
 
 TEST_F(BadPredictor, OfAnotherModelIsRefusedWithBothNames) {

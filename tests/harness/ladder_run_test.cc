@@ -120,7 +120,7 @@ TEST_F(LadderRun, TablesOfASweepComeToWhatWasPlanted) {
     EXPECT_EQ(count("shortcut", task, "under"), under) << task;
     EXPECT_GT(over, 0) << task;
   }
-  EXPECT_NE(moeval({"leaderboard", "--db", db()}).out.find("fixed:9"), std::string::npos);
+  EXPECT_NE(moeval({"leaderboard", "--db", db()}).out.find("fixed:9 (sweep)"), std::string::npos);
   const std::string board = moeval({"leaderboard", "--db", db(), "--no-sweeps"}).out;
   EXPECT_EQ(board.find("fixed:"), std::string::npos);
   EXPECT_NE(board.find("shortcut.json"), std::string::npos);

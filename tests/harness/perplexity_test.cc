@@ -20,7 +20,8 @@ const auto kAlways = [] { return true; };
 TEST(Perplexity, OfAWindowIsTheSumOfItsTokens) {
   // Two rows of three logits; the last row predicts nothing.
   const std::vector<engine::TokenId> tokens{0, 2, 1};
-  const std::vector<float> logits{0, 1, 2, 3, 0, 0, 9, 9, 9}, same = logits;
+  const std::vector<float> logits{0, 1, 2, 3, 0, 0, 9, 9, 9};
+  const harness::ReferenceWindow same(logits, 3);
   const auto s = harness::score_window(tokens, logits, same, 3);
   const double first = std::log(1 + std::exp(1.0) + std::exp(2.0)) - 2;
   const double second = std::log(std::exp(3.0) + 2);
@@ -31,7 +32,7 @@ TEST(Perplexity, OfAWindowIsTheSumOfItsTokens) {
 
   // KL(p || uniform) = log 3 - H(p), at the first row only.
   const std::vector<float> flat{0, 0, 0, 3, 0, 0, 9, 9, 9};
-  const auto t = harness::score_window(tokens, flat, logits, 3);
+  const auto t = harness::score_window(tokens, flat, same, 3);
   double entropy = 0;
   for (const double logit : {0.0, 1.0, 2.0}) {
     const double p = std::exp(logit) / (1 + std::exp(1.0) + std::exp(2.0));
@@ -103,7 +104,8 @@ TEST_F(PerplexityCommand, RefusesWhatItCannotDo) {
     EXPECT_EQ(r.code, 2) << r.err;
     EXPECT_THAT(r.err, HasSubstr(why));
   };
-  refused({"--file", folder_.path() / "absent.txt"}, "absent.txt");
+  for (const std::string path : {folder_.path() / "absent.txt", folder_.path()})
+    EXPECT_EQ(moeval({"perplexity", "--model", moe(), "--file", path}).code, 3) << path;
   refused({"--file", empty}, "0 tokens");
   refused({"--file", text, "--context", "1"}, "--context 1");
   refused({"--file", text, "--context", "99999999"}, "--context 99999999");

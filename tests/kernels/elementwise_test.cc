@@ -179,6 +179,24 @@ TEST(LogSumExp, AgreesWithTheReferenceToDoublePrecision) {
   }
 }
 
+TEST(KlDivergence, AgreesWithTheReferenceAndIsZeroOfItself) {
+  for (int64_t n : {1, 2, 7, 8, 9, 1000, 49152}) {
+    for (Data data : cases::kData) {
+      auto p = cases::activations(n, data, static_cast<uint32_t>(n));
+      const auto q = cases::activations(n, data, static_cast<uint32_t>(n) + 1);
+      if (n > 4) p[3] = -std::numeric_limits<float>::infinity();  // a masked token weighs nothing
+      const double p_norm = reference::log_sum_exp(p), q_norm = reference::log_sum_exp(q);
+      const double expected = reference::kl_divergence(p, q);
+      cases::for_each_isa([&] {
+        EXPECT_NEAR(kernels::kl_divergence(p.data(), p_norm, q.data(), q_norm, n), expected,
+                    1e-12 * (1 + std::abs(p_norm) + std::abs(q_norm)))
+            << n << " data " << static_cast<int>(data);
+        EXPECT_EQ(kernels::kl_divergence(q.data(), q_norm, q.data(), q_norm, n), 0);
+      });
+    }
+  }
+}
+
 TEST(LogSumExp, SaysSoWhenThereIsNoFiniteAnswer) {
   const float inf = std::numeric_limits<float>::infinity();
   cases::for_each_isa([&] {

@@ -71,12 +71,86 @@ TEST_F(ViewsTest, TenPlantedQueriesFallIntoTheirClasses) {
   ASSERT_EQ(rows.size(), cases.size());
   for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(rows[i], cases[i].expected) << cases[i].name;
   EXPECT_THAT(sql.rows("SELECT k_first, k_stable, k_prev, n_k, k_largest FROM v_need "
-                       "ORDER BY query_id LIMIT 10"),
+                       "ORDER BY sample_id LIMIT 10"),
               ElementsAre("4|4|2|4|8", "4|4|2|4|8", "1|1|~|4|8", "2|2|1|4|8", "8|8|4|4|8",
                           "8|8|4|4|8", "1|8|4|4|8", "4|~|~|4|8", "2|2|1|4|8", "~|~|~|4|8"));
   EXPECT_EQ(sql.one("SELECT k_gap FROM v_misallocation WHERE class = 'over'"), "6.0");
   EXPECT_THAT(sql.rows("SELECT DISTINCT run_id, sweep_run_id FROM v_misallocation"),
               ElementsAre("2|1"));
+}
+
+// Question 0 is right at k = 1 in three of four option orders, at 2 in all; question 1 at 1 in all,
+// at 2 in two. A typo is another question.
+TEST_F(ViewsTest, OptionOrdersAreWaysToAskOneQuestionAndATypoIsAnother) {
+  RunPlan sweep = small_plan(2, {1, 2});
+  sweep.run.kind = "sweep";
+  for (int64_t by = 1; by < 4; ++by) {
+    ShiftRow order;
+    order.name = "option_order";
+    order.family = "option_order";
+    order.severity = by;
+    sweep.shifts.push_back(order);
+  }
+  ShiftRow typos;
+  typos.name = "typos";
+  typos.family = "typos";
+  typos.severity = 1;
+  sweep.shifts.push_back(typos);
+  const std::vector<PlannedRow> clean = sweep.planned;
+  for (int32_t s = 1; s <= 4; ++s)
+    for (PlannedRow row : clean) {
+      row.shift = s;
+      sweep.planned.push_back(row);
+    }
+  {
+    auto store = writer();
+    store->begin_or_resume(sweep);
+    for (size_t i = 0; i < sweep.planned.size(); ++i) {
+      const PlannedRow& p = sweep.planned[i];
+      bool right = p.shift < 4 || p.policy == 1;
+      if (p.sample == 0 && p.policy == 0 && p.shift == 3) right = false;
+      if (p.sample == 1 && p.policy == 1 && (p.shift == 1 || p.shift == 2)) right = false;
+      store->append(bundle_for(sweep, static_cast<int64_t>(i), right));
+    }
+    EXPECT_EQ(store->finish("complete"), "complete");
+  }
+  EXPECT_THAT(
+      Sql(file_).rows("SELECT source_key, question_shift, n_ways, k_first, k_stable, k_prev, "
+                      "need FROM v_need JOIN sample USING(sample_id) ORDER BY 1, 2"),
+      ElementsAre("planted/0|clean|4|1|1|~|easy", "planted/0|typos:1|1|2|2|1|elastic",
+                  "planted/1|clean|4|1|~|~|inverse", "planted/1|typos:1|1|2|2|1|elastic"));
+}
+
+// Needs 8; granted 4 by a cap. The cap is to blame where the wish would have been enough.
+TEST_F(ViewsTest, TheCapIsBlamedForWhatItTookAway) {
+  RunPlan sweep = small_plan(3, {1, 4, 8});
+  sweep.run.kind = "sweep";
+  {
+    auto store = writer();
+    store->begin_or_resume(sweep);
+    for (int i = 0; i < 9; ++i) store->append(bundle_for(sweep, i, i >= 6));
+    store->finish("complete");
+  }
+  RunPlan policy = small_plan(3);
+  policy.policies[0].kind = "predictor";
+  policy.policies[0].k_fixed.reset();
+  {
+    auto store = writer();
+    store->begin_or_resume(policy);
+    for (int i = 0; i < 3; ++i) {
+      AttemptBundle b = bundle_for(policy, i, false);
+      b.attempt.k_requested = 2;
+      b.attempt.k_mean = 2;
+      if (i < 2) {
+        b.attempt.capped = 1;
+        b.attempt.k_uncapped = i == 0 ? 8 : 4;
+      }
+      store->append(b);
+    }
+    store->finish("complete");
+  }
+  EXPECT_THAT(Sql(file_).rows("SELECT class FROM v_misallocation ORDER BY attempt_id"),
+              ElementsAre("capped", "under", "under"));
 }
 
 TEST_F(ViewsTest, TheNeedIsReadFromSweepsOfTheSameWeightsOnly) {

@@ -59,9 +59,26 @@ inline engine::ModelConfig tiny_moe_config(int32_t n_routed = 12, int32_t n_shar
   return c;
 }
 
+// A converted model: 16 experts of width 8, two of them shared.
+inline engine::ModelConfig tiny_nested_config(engine::RouterKind router, int32_t n_shared = 2,
+                                              bool compensate = true) {
+  engine::ModelConfig c = tiny_config("moeval_nested");
+  c.moe = {.n_experts = 16,
+           .n_shared = n_shared,
+           .trained_k = 16,
+           .d_expert = 8,
+           .d_shared = 8,
+           .router = router,
+           .n_representatives = router == engine::RouterKind::representative ? 2 : 0,
+           .unit_weights = true,
+           .compensate = compensate};
+  return c;
+}
+
 class TinyCheckpoint : public engine::Checkpoint {
  public:
-  // Matrices are stored in `dtype`, vectors in f32; products have a variance of about one.
+  // Matrices are stored in `dtype`, vectors and routers of moeval_nested in f32; products have a
+  // variance of about one.
   explicit TinyCheckpoint(engine::ModelConfig config = tiny_config(),
                           kernels::Dtype dtype = kernels::Dtype::f32, uint64_t seed = 1)
       : config_(std::move(config)), dtype_(dtype), random_(seed) {
@@ -89,7 +106,12 @@ class TinyCheckpoint : public engine::Checkpoint {
       }
       vector(layer + "ffn_norm", d, 1.0f);
       const engine::MoeConfig& moe = config_.moe;
-      if (moe.router == engine::RouterKind::linear) matrix(layer + "router", moe.n_routed(), d);
+      if (config_.family == "moeval_nested") {
+        nested_router(layer);
+      } else if (moe.router == engine::RouterKind::linear) {
+        matrix(layer + "router", moe.n_routed(), d);
+      }
+      if (moe.compensate) rows(layer + "expert_means", moe.n_experts, d, 0.3f);
       if (moe.shared_gate) matrix(layer + "shared_gate", moe.n_shared, d);
       for (int32_t e = 0; e < moe.n_experts; ++e) {
         const std::string expert = layer + "experts." + std::to_string(e) + ".";
@@ -140,6 +162,24 @@ class TinyCheckpoint : public engine::Checkpoint {
     for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
     data_[name].resize(static_cast<size_t>(rows * kernels::row_bytes(dtype, shape.back())));
     tensors_.push_back({name, name, dtype, std::move(shape)});
+  }
+
+  // As RouterFit of a conversion leaves it; static_order is a linear one that a test changes.
+  void nested_router(const std::string& layer) {
+    const engine::MoeConfig& moe = config_.moe;
+    const int64_t d = config_.d_model, n = moe.n_routed(), neurons = n * moe.n_representatives;
+    if (moe.router == engine::RouterKind::exact_norm) return;
+    rows(layer + "router", n, d, 0.2f);
+    vector(layer + "router_bias", n, 0.0f);
+    if (moe.router != engine::RouterKind::representative) return;
+    rows(layer + "rep_gate", neurons, d, 0.2f);
+    rows(layer + "rep_up", neurons, d, 0.2f);
+    rows(layer + "mix", n, neurons, 0.4f);
+  }
+
+  void rows(const std::string& name, int64_t n, int64_t columns, float half_width) {
+    add(name, kernels::Dtype::f32, {n, columns});
+    change(name, [&](int64_t, int64_t, float) { return uniform(half_width); });
   }
 
   void vector(const std::string& name, int64_t n, float mean) {

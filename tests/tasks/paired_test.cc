@@ -36,6 +36,25 @@ std::vector<double> verdict_differences(int64_t to_wrong, int64_t to_right, int6
   return out;
 }
 
+// What the intervals are compared with: +- z sqrt((mean square - square of the mean) / n).
+// Questions independent. Needs n >= 1.
+std::optional<PairedDifference> normal_difference(std::span<const double> differences,
+                                                  double level) {
+  assert(level > 0 && level < 1);
+  const auto centre = mean(differences);
+  if (!centre) return std::nullopt;
+  const auto n = static_cast<double>(differences.size());
+  double squares = 0;  // about the mean: no cancellation
+  for (const double d : differences) squares += (d - *centre) * (d - *centre);
+  PairedDifference out;
+  out.difference = *centre;
+  out.standard_error = std::sqrt(squares / n / n);
+  const double half = normal_quantile(0.5 + level / 2) * out.standard_error;
+  out.interval = {*centre - half, *centre + half};
+  out.n = out.n_clusters = static_cast<int64_t>(differences.size());
+  return out;
+}
+
 std::vector<Group> one_each(const std::vector<double>& values) {
   std::vector<Group> out;
   for (const double v : values) out.push_back({"", {v}});

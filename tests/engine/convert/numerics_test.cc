@@ -154,6 +154,46 @@ TEST(Ridge, RecoversAPlantedLinearMap) {
   EXPECT_NEAR(flat.explained[0], 0, 1e-4);
 }
 
+TEST(Ridge, SaysWhereThereIsNoFit) {
+  ThreadPool pool(1);
+  const auto refused = [&](const std::vector<float>& phi, const std::vector<float>& targets,
+                           double lambda) -> std::string {
+    Ridge ridge(2, 1);
+    ridge.add(phi.data(), targets.data(), 4, pool);
+    try {
+      ridge.solve(lambda);
+    } catch (const NoFit& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::vector<float> twins = {1, 1, -1, -1, 1, 1, -1, -1}, targets = {1, 2, 3, 4};
+  EXPECT_EQ(refused(twins, targets, 1e-3), "");
+  EXPECT_EQ(refused(twins, targets, 1e-30),
+            "pivot 1 of the features' covariance is 0, want above 0");
+  auto broken = twins;
+  broken[2] = NAN;
+  EXPECT_NE(refused(broken, targets, 1e-3), "");
+  EXPECT_EQ(refused(twins, {1, 2, INFINITY, 4}, 1e-3), "the weights of target 0 are not finite");
+}
+
+TEST(Hidden, StopsBetweenChunks) {
+  ThreadPool pool(1);
+  const engine::Expert block{
+      pack(normal(8 * 8, 1), 8, 8, pool), pack(normal(8 * 8, 2), 8, 8, pool), {}};
+  const auto x = normal(3 * kChunkRows * 8, 3);
+  std::atomic<bool> flag{false};
+  int chunks = 0;
+  const auto consume = [&](int64_t, int64_t, const float*) { flag = ++chunks == 2; };
+  EXPECT_THROW(for_hidden(block, x.data(), 3 * kChunkRows, pool, consume, Stop(flag)), Stopped);
+  EXPECT_EQ(chunks, 2);
+}
+
+TEST(Clustering, StopsWhenAsked) {
+  const std::atomic<bool> flag{true};
+  EXPECT_THROW(cluster_balanced(std::vector<float>(36, 1.0f), 6, 3, 1, Stop(flag)), Stopped);
+}
+
 // A block whose neuron j passes silu(x_j) * x_j on, scaled by what the test plants.
 struct PlantedBlock {
   static constexpr int64_t kWidth = 8, kModel = 8;

@@ -230,7 +230,8 @@ TEST_F(HfCheckpoint, RefusesAWrongConfigFile) {
     folder_.write("config.json", bytes);
     expect_refused([&] { Checkpoint::open(folder_.path()); }, "config.json", words);
   };
-  text("{\"model_type\": \"llama\"", "not valid JSON at byte");
+  text("{\"model_type\": \"llama\"", "not valid JSON: it ends too early, after 22 bytes");
+  text("{\"model_type\" \"llama\"}", "not valid JSON at byte 21 of 22");
   text("[]", "want an object");
   text(R"({"model_type":"llama","model_type":"llama"})", "duplicate JSON key 'model_type'");
   text(R"({"x":1e400})", "out of range");

@@ -79,4 +79,15 @@ double log_sum_exp(const std::vector<float>& x) {
   return max + std::log(sum);
 }
 
+double kl_divergence(const std::vector<float>& p, const std::vector<float>& q) {
+  const double p_norm = log_sum_exp(p), q_norm = log_sum_exp(q);
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    const double log_p = static_cast<double>(p[i]) - p_norm;
+    if (std::exp(log_p) > 0)
+      sum += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - q_norm));
+  }
+  return sum;
+}
+
 }  // namespace reference

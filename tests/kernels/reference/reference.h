@@ -27,5 +27,6 @@ std::vector<double> rms_norm(const std::vector<float>& x, const std::vector<floa
                              double eps);
 double silu(double x);
 double log_sum_exp(const std::vector<float>& x);
+double kl_divergence(const std::vector<float>& p, const std::vector<float>& q);
 
 }  // namespace reference

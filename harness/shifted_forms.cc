@@ -1,0 +1,89 @@
+#include "harness/shifted_forms.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+#include "harness/exit_code.h"
+
+namespace harness {
+namespace {
+
+constexpr size_t kListed = 3;  // ids of one reason in one line
+
+std::string listed(const std::vector<std::string>& ids, bool all) {
+  const size_t n = all ? ids.size() : std::min(ids.size(), kListed);
+  const std::vector<std::string> first(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n));
+  std::string out = fmt::format("{}", fmt::join(first, ", "));
+  if (n < ids.size()) out += fmt::format(" and {} more", ids.size() - n);
+  return out;
+}
+
+}  // namespace
+
+std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
+  std::vector<tasks::Shift> out;
+  for (const auto& text : spec.shifts) {
+    tasks::Shift shift;
+    try {
+      shift = tasks::parse_shift(text);
+    } catch (const tasks::TaskError& e) {
+      throw UsageError(fmt::format("--{}", e.what()));
+    }
+    if (std::find(out.begin(), out.end(), shift) != out.end())
+      throw UsageError(fmt::format("--shift: {} is named twice", tasks::shift_label(shift)));
+    out.push_back(shift);
+  }
+  return out;
+}
+
+void check_shifts(const std::vector<tasks::Shift>& shifts, const tasks::Task& task) {
+  for (const auto& shift : shifts)
+    if (const auto why = tasks::why_never(shift, task.has_lettered_options(), task.runs_code());
+        !why.empty())
+      throw UsageError(fmt::format("--shift {}: cannot be applied to {}: {}",
+                                   tasks::shift_label(shift), task.name(), why));
+}
+
+std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
+                                   const datasets::Sample& sample, uint64_t seed, size_t suite,
+                                   std::vector<MissingForm>* missing) {
+  std::vector<Variant> out;
+  for (const auto& shift : shifts) {
+    auto made = tasks::apply_shift(shift, sample, seed);
+    if (!made.shifted) {
+      missing->push_back({suite, sample.id, shift, std::move(made.why_not)});
+      continue;
+    }
+    if (const auto broken = tasks::broken_guarantee(shift, sample, *made.shifted); !broken.empty())
+      throw tasks::TaskError(fmt::format("shift {} of {}, seed {}: {}", tasks::shift_label(shift),
+                                         sample.id, seed, broken));
+    out.push_back(shifted_variant(shift, seed));
+  }
+  return out;
+}
+
+std::string describe_shifts(const RunSpec& spec, const RunPlan& plan, bool all) {
+  std::string out;
+  for (size_t suite = 0; suite < plan.suites.size(); ++suite)
+    for (const auto& shift : parsed_shifts(spec)) {
+      std::map<std::string, std::vector<std::string>> by_reason;
+      size_t n_missing = 0;
+      for (const auto& m : plan.missing)
+        if (m.suite == suite && m.shift == shift) {
+          by_reason[m.why].push_back(m.sample);
+          ++n_missing;
+        }
+      const size_t n = plan.suites[suite].chosen.size();
+      out += fmt::format("shift {} on {}: asked of {} of {} samples", tasks::shift_label(shift),
+                         plan.suites[suite].task->name(), n - n_missing, n);
+      for (const auto& [why, ids] : by_reason)
+        out += fmt::format("; not of {}, {} ({})", ids.size(), why, listed(ids, all));
+      out += '\n';
+    }
+  return out;
+}
+
+}  // namespace harness

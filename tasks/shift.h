@@ -1,0 +1,97 @@
+// Owns shifts: changes of a sample that keep its right answer, each with a log that undoes it and a
+// guarantee that is checked in code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "datasets/sample.h"
+
+namespace tasks {
+
+enum class ShiftFamily {
+  typos,           // misspelt words
+  layout,          // blanks, letter case, line ends
+  option_order,    // options rotated by `severity` places
+  option_symbols,  // other labels than A, B, C, ...
+  distractors,     // sentences before the question that have nothing to do with it
+  padding,         // pages of them, set apart
+  wrapper,         // "template": a request around the question, its stem in other words
+  script,          // letters of another script that look the same, accents
+  code_surface,    // a function's layout, name and description
+  spoof_up,        // the question looks harder than it is
+  spoof_down,      // it looks easier
+  neutral          // content-free text, as long as what `matched` adds: a control
+};
+inline constexpr int kMostSeverity = 3;
+
+struct Shift {
+  ShiftFamily family = ShiftFamily::typos;
+  int severity = 1;                                // 1..kMostSeverity
+  ShiftFamily matched = ShiftFamily::distractors;  // counts for neutral only
+  friend bool operator==(const Shift&, const Shift&) = default;
+};
+
+// "typos", "template", ...; of neutral with what it is matched to: "neutral.padding".
+std::string shift_name(const Shift&);
+std::string shift_label(const Shift&);  // "typos:2"
+// "family:severity"; "neutral:2" is matched to distractors. Throws TaskError, one line.
+Shift parse_shift(std::string_view);
+std::vector<std::string> shift_families();
+
+// What the check of a family establishes about every shifted sample.
+enum class Guarantee {
+  words_close,        // protected tokens untouched, each other word one slip away; log undoes it
+  same_folded_text,   // equal but for letter case and white space; protected tokens untouched
+  key_remapped,       // the same options in another order, the key with its option
+  symbols_bijective,  // one label an option, all different; texts and key untouched
+  item_verbatim,      // the item byte for byte at the end of what was added, which is apart from it
+  closed_synonyms,    // verbatim in a wrapper, but for stem phrases of a closed list
+  script_invertible,  // a fixed map of characters gives the original
+  program_passes      // the reference solution must pass (tests run it); examples keep their values
+};
+std::string_view guarantee_name(Guarantee);
+Guarantee guarantee_of(const Shift&);
+// Counts up when the same seed gives other bytes than before.
+int shift_version(const Shift&);
+// False where nothing is drawn: then the seed changes no byte.
+bool shift_draws(const Shift&);
+
+// One replacement in one field of the sample; `at` is a byte offset in the field as it was.
+struct Edit {
+  enum class Field { input, choice, answer, symbol, reference, test, entry_point };
+  Field field = Field::input;
+  size_t index = 0;  // of the choice or symbol
+  size_t at = 0;
+  std::string before, after;
+  std::string rule;  // "swap", "rename", ...
+};
+
+struct Shifted {
+  datasets::Sample sample;
+  std::vector<Edit> edits;  // by field, index and place; they do not overlap
+};
+
+struct ShiftOutcome {
+  std::optional<Shifted> shifted;
+  std::string why_not;  // in words, when it cannot be applied to this sample
+};
+
+// The shift of one sample: a function of its arguments alone, the same on every platform.
+ShiftOutcome apply_shift(const Shift&, const datasets::Sample&, uint64_t seed);
+
+// The sample before the shift, by the log. Throws TaskError when the log does not fit the sample.
+datasets::Sample undo_shift(const Shifted&);
+
+// Empty when the family's guarantee holds and the log leads back to the original; else what is
+// broken.
+std::string broken_guarantee(const Shift&, const datasets::Sample& original, const Shifted&);
+
+// Why the shift fits no sample of such a task; empty when it may.
+std::string why_never(const Shift&, bool has_lettered_options, bool runs_code);
+
+}  // namespace tasks
