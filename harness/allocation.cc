@@ -42,21 +42,35 @@ double reliable_by_luck(double share, int ways) {
   return p;
 }
 
-std::optional<double> violations_of_a_guesser(const std::vector<const AuditedQuery*>& queries,
-                                              const std::vector<int32_t>& grid) {
+std::optional<double> violations_of_noise(const std::vector<const AuditedQuery*>& queries,
+                                          const std::vector<int32_t>& grid) {
   double sum = 0;
   for (const auto* q : queries) {
-    double share = 0;
-    int ways = 0;
+    std::vector<double> reliable;
     for (const int32_t k : grid) {
-      share += q->need->correct.at(k) / static_cast<double>(grid.size());
-      ways = std::max(ways, q->need->graded.at(k));
+      const int ways = q->need->graded.at(k);
+      if (ways < 2) return std::nullopt;
+      const double share = (q->need->correct.at(k) * ways + 0.5) / (ways + 1.0);
+      reliable.push_back(reliable_by_luck(share, ways));
     }
-    if (ways < 2) return std::nullopt;
-    const double p = reliable_by_luck(share, ways);
-    sum += p * (1 - p);
+    for (size_t i = 0; i + 1 < grid.size(); ++i)
+      sum += reliable[i] * (1 - reliable[i + 1]) / static_cast<double>(grid.size() - 1);
   }
   return queries.empty() ? std::nullopt : std::optional(sum / static_cast<double>(queries.size()));
+}
+
+// Right at a swept k, by the yardstick of the report.
+bool right_at(const SweepQuestion& q, int32_t k, bool as_is) {
+  if (!as_is) return q.reliable(k);
+  const auto found = q.as_is.find(k);
+  return found != q.as_is.end() && found->second >= kReliable;
+}
+
+bool right_as_granted(const AuditedQuery& q, const std::vector<int32_t>& grid, bool as_is) {
+  if (!as_is)
+    for (const int32_t k : grid)
+      if (q.k == k) return q.need->reliable(k);
+  return q.right;
 }
 
 // Sums per seed item; statistics are functions of them.
@@ -109,24 +123,24 @@ struct Layout {
   size_t width() const { return kFirstOfGrid + 2 * (n_k + kFrontier); }
 };
 
-void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double lambda,
+void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double lambda, bool as_is,
                const Layout& at, double* s) {
   const SweepQuestion& need = *q.need;
   const double full = full_flops(q, grid);
-  const bool right = right_as_granted(q, grid);
+  const bool right = right_as_granted(q, grid, as_is);
   const auto stable = need.k_stable(grid);
   double best_reward = -std::numeric_limits<double>::infinity();
   bool any = false, smaller = false;
   s[kN] += 1;
   for (size_t i = 0; i < grid.size(); ++i) {
-    const bool y = need.reliable(grid[i]);
+    const bool y = right_at(need, grid[i], as_is);
     const double flops = need.flops.at(grid[i]);
     any |= y;
     smaller |= y && grid[i] < q.k;
     best_reward = std::max(best_reward, (y ? 1.0 : 0.0) - lambda * flops / full);
     s[at.right(i)] += y;
     s[at.flops(i)] += flops;
-    if (i + 1 < grid.size() && y && !need.reliable(grid[i + 1]))
+    if (i + 1 < grid.size() && y && !right_at(need, grid[i + 1], as_is))
       s[kViolations] += 1.0 / static_cast<double>(grid.size() - 1);
   }
   for (int f = 0; f < kFrontier; ++f) {
@@ -139,11 +153,13 @@ void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double l
       best = reward;
       chosen = i;
     }
-    s[at.oracle_right(static_cast<size_t>(f))] += need.reliable(grid[chosen]);
+    s[at.oracle_right(static_cast<size_t>(f))] += right_at(need, grid[chosen], as_is);
     s[at.oracle_flops(static_cast<size_t>(f))] += need.flops.at(grid[chosen]);
   }
   const double reward = (right ? 1.0 : 0.0) - lambda * q.flops / full;
-  const double extra = std::max(0.0, q.flops - need.flops.at(grid.front()));
+  // A predictor's own FLOPs are no extra experts.
+  const double extra =
+      q.k > grid.front() ? std::max(0.0, q.flops - need.flops.at(grid.front())) : 0;
   s[kRight] += right;
   s[kK] += q.k;
   s[kFlops] += q.flops;
@@ -152,7 +168,7 @@ void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double l
   if (!any) s[kFutile] += extra;
   s[kHarm] += !right && smaller;
   s[kBest] += any;
-  s[kLargest] += need.reliable(grid.back());
+  s[kLargest] += right_at(need, grid.back(), as_is);
   s[kRegret] += std::max(0.0, best_reward - reward);
   if (!stable) return;
   const bool under = !right && q.k < *stable;
@@ -160,7 +176,7 @@ void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double l
   s[kUnder] += under;
   s[kUnderByCap] += under && q.capped && q.k_uncapped > k_prev(*stable, grid);
   s[kOver] += q.k > *stable;
-  s[kWaste] += std::max(0.0, q.flops - need.flops.at(*stable)) / full;
+  if (q.k > *stable) s[kWaste] += std::max(0.0, q.flops - need.flops.at(*stable)) / full;
 }
 
 void statistics(std::span<const double> s, const Layout& at, std::span<double> out) {
@@ -221,10 +237,8 @@ Allocation classify(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   return q.k > *stable ? Allocation::over : Allocation::exact;
 }
 
-bool right_as_granted(const AuditedQuery& q, const std::vector<int32_t>& grid) {
-  for (const int32_t k : grid)
-    if (q.k == k) return q.need->reliable(k);
-  return q.right;
+bool was_swept(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  return q.uniform && std::any_of(grid.begin(), grid.end(), [&](int32_t k) { return q.k == k; });
 }
 
 AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queries,
@@ -233,11 +247,22 @@ AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queri
   r.n = static_cast<int64_t>(queries.size());
   if (queries.empty()) return r;
   const Layout at{grid.size()};
+  r.ways = std::numeric_limits<int>::max();
+  r.k_min = r.k_max = queries.front()->k;
+  for (const auto* q : queries) {
+    for (const auto& [k, n] : q->need->graded) r.ways = std::min(r.ways, n);
+    r.n_stable += q->need->k_stable(grid).has_value();
+    r.n_not_swept += !was_swept(*q, grid);
+    r.k_min = std::min(r.k_min, q->k);
+    r.k_max = std::max(r.k_max, q->k);
+  }
+  const auto items = by_seed_item(queries);
   std::vector<double> rows;
-  for (const auto& [item, members] : by_seed_item(queries)) {
+  for (const auto& [item, members] : items) {
     rows.resize(rows.size() + at.width());
     for (const size_t i : members)
-      add_query(*queries[i], grid, lambda, at, rows.data() + rows.size() - at.width());
+      add_query(*queries[i], grid, lambda, r.n_not_swept > 0, at,
+                rows.data() + rows.size() - at.width());
   }
   for (const auto* q : queries) {
     ++r.needs[*q->need->need(grid)];
@@ -265,7 +290,17 @@ AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queri
   r.gain = e[sGain];
   r.gap_closed = e[sGap];
   r.violations = e[sViolations];
-  r.violations_of_a_guesser = violations_of_a_guesser(queries, grid);
+  r.violations_of_noise = violations_of_noise(queries, grid);
+  if (items.size() == queries.size()) {  // one query an item: shares of independent items
+    const auto of = [&](Sum hits, Sum n) {
+      return tasks::share(std::llround(total[hits]), std::llround(total[n]));
+    };
+    r.accuracy = of(kRight, kN);
+    r.under = of(kUnder, kFinite);
+    r.under_by_cap = of(kUnderByCap, kFinite);
+    r.over = of(kOver, kFinite);
+    r.inverse_harm = of(kHarm, kN);
+  }
   return r;
 }
 
@@ -314,11 +349,14 @@ PredictionReport prediction_report(const std::vector<const AuditedQuery*>& queri
   for (const int32_t k : grid) {
     PredictionReport::OfK of_k;
     of_k.k = k;
+    const bool stated = std::all_of(queries.begin(), queries.end(),
+                                    [k](const auto* q) { return q->p_k.contains(k); });
     of_k.auroc = drawn([&](const std::vector<size_t>& members) {
       std::vector<double> scores;
       std::vector<bool> fails;
       for (const size_t i : members) {
-        scores.push_back(predicted[i]);
+        const auto& p_k = queries[i]->p_k;
+        scores.push_back(stated ? 1 - p_k.at(k) : predicted[i]);
         fails.push_back(!queries[i]->need->reliable(k));
       }
       return tasks::auroc(scores, fails);
@@ -332,6 +370,7 @@ PredictionReport prediction_report(const std::vector<const AuditedQuery*>& queri
     of_k.n = static_cast<int64_t>(p.size());
     of_k.brier = tasks::brier(p, y);
     of_k.ece = tasks::expected_calibration_error(p, y);
+    of_k.reliability = tasks::reliability(p, y, tasks::kCalibrationBins);
     r.by_k.push_back(of_k);
   }
   return r;

@@ -12,6 +12,7 @@
 
 #include "harness/sweep_report.h"
 #include "tasks/bootstrap.h"
+#include "tasks/calibration.h"
 
 namespace harness {
 
@@ -21,8 +22,10 @@ struct AuditedQuery {
   std::string form = "clean";  // how it was asked: "clean", "option_order:1", "typos:2"
   const SweepQuestion* need = nullptr;
   int64_t attempt_id = 0;
+  bool failed = false;  // no answer and no grant: counts as wrong, and nowhere else
   bool right = false;
-  double k = 0;  // mean over tokens and layers
+  double k = 0;          // mean over tokens and layers
+  bool uniform = false;  // every token and layer ran k
   bool capped = false;
   std::optional<double> k_uncapped, complexity;
   double flops = 0;               // useful, the predictor's own included
@@ -40,9 +43,8 @@ inline constexpr std::array kNeeds = {Need::easy, Need::elastic, Need::never, Ne
 // The query's need must be known at every k of the grid.
 Allocation classify(const AuditedQuery&, const std::vector<int32_t>& grid);
 
-// Right with what was granted: where the k is one of the grid, as reliably as the sweep found it;
-// between two, the run's own answer.
-bool right_as_granted(const AuditedQuery&, const std::vector<int32_t>& grid);
+// Whether what was granted is a k of the grid, for every token and layer.
+bool was_swept(const AuditedQuery&, const std::vector<int32_t>& grid);
 
 struct StaticPoint {
   int32_t k = 0;
@@ -50,7 +52,13 @@ struct StaticPoint {
 };
 
 struct AllocationReport {
-  int64_t n = 0;
+  int64_t n = 0, n_stable = 0;  // queries; with a stable k
+  int ways = 0;                 // in which the sweep asked a question, the fewest
+  double k_min = 0, k_max = 0;  // of the grants
+  // Grants that the sweep does not know. If there are none, right means reliably right in the sweep
+  // at the k granted; else the run's own single answers are held against the sweep's answers to the
+  // query as it is, so that both sides are as lucky.
+  int64_t n_not_swept = 0;
   std::map<Need, int64_t> needs;
   std::map<Allocation, int64_t> classes;
   int64_t count(Need need) const { return needs.contains(need) ? needs.at(need) : 0; }
@@ -69,7 +77,9 @@ struct AllocationReport {
   tasks::Estimate gain;             // accuracy above static k and their mixtures at equal FLOPs
   tasks::Estimate gap_closed;       // gain over what an oracle gains at equal FLOPs
   tasks::Estimate violations;       // adjacent k where the larger is wrong and the smaller right
-  std::optional<double> violations_of_a_guesser;  // the same if k did not matter to a question
+  // The same if a question's ways were independent draws with the share seen at each k (add-half
+  // smoothed): what noise alone makes. Needs several ways.
+  std::optional<double> violations_of_noise;
 };
 
 // Over queries whose need is known at every k. lambda: accuracy that the full FLOPs are worth.
@@ -85,8 +95,9 @@ struct PredictionReport {
   tasks::Estimate spearman_finite;    // questions with a stable k only
   struct OfK {
     int32_t k = 0;
-    tasks::Estimate auroc;  // of failing at k
+    tasks::Estimate auroc;  // of failing at k: by 1 - p_k, else by complexity or k
     std::optional<double> brier, ece;
+    std::vector<tasks::ReliabilityBin> reliability;
     int64_t n = 0;
   };
   std::vector<OfK> by_k;

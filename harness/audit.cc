@@ -39,19 +39,6 @@ std::map<int32_t, double> predicted(const std::optional<std::string>& text) {
   return out;
 }
 
-std::string newest_sweep(const results::ResultStore& store, const results::RunInfo& run) {
-  std::string found;
-  for (const auto& r : results::runs(store))
-    if (r.run.kind == "sweep" && r.status == "complete" &&
-        r.model.weights_sha256 == run.model.weights_sha256)
-      found = r.run.run_uuid;
-  if (found.empty())
-    throw UsageError(fmt::format(
-        "no complete sweep of {} in {}: 'moeval sweep --model {} --tasks ...' makes one",
-        run.model.name, store.path().string(), run.model.name));
-  return found;
-}
-
 void check_comparable(const ComparedRun& run, const results::RunInfo& sweep) {
   const auto refuse = [&](const std::string& what, const std::string& a, const std::string& b) {
     if (a != b)
@@ -61,6 +48,14 @@ void check_comparable(const ComparedRun& run, const results::RunInfo& sweep) {
   };
   refuse("weights", run.info.model.weights_sha256, sweep.model.weights_sha256);
   refuse("gate norm", gate_norm_of(run.info.run), gate_norm_of(sweep.run));
+}
+
+// The question stands at the end of a prompt, demonstrations come before. Cut between characters.
+std::string tail_of(const std::string& prompt) {
+  if (prompt.size() <= kLongestText) return prompt;
+  size_t at = prompt.size() - kLongestText;
+  while (at < prompt.size() && (static_cast<unsigned char>(prompt[at]) & 0xC0) == 0x80) ++at;
+  return "..." + prompt.substr(at);
 }
 
 class Reader {
@@ -75,23 +70,30 @@ class Reader {
     std::vector<AuditedQuery> out;
     for_each(task, false, [&](const results::StoredAttempt& a) {
       if (a.attempt.status == "infra") return;
-      if (a.attempt.status != "ok") {
-        ++audit_.failed;
-        return;
-      }
-      if (!a.verdict || !a.verdict->correct || !a.attempt.k_mean || !a.attempt.useful) {
-        ++audit_.ungraded;
-        return;
-      }
-      ++audit_.answered;
       AuditedQuery q;
       q.task = task.task.name;
       q.sample = a.sample.source_key;
       q.subject = a.sample.cluster.value_or(a.sample.source_key);
       q.form = form_of(a);
       q.attempt_id = a.attempt_id;
+      if (a.attempt.status != "ok") {
+        ++audit_.failed;
+        q.failed = true;
+        out.push_back(std::move(q));
+        return;
+      }
+      ++audit_.answered;
+      if (!a.verdict || !a.verdict->correct) {
+        ++audit_.ungraded;
+        return;
+      }
+      if (!a.attempt.k_mean || !a.attempt.useful) {
+        ++audit_.unmeasured;
+        return;
+      }
       q.right = *a.verdict->correct == 1;
       q.k = *a.attempt.k_mean;
+      q.uniform = a.attempt.k_min && a.attempt.k_min == a.attempt.k_max;
       q.capped = a.attempt.capped.value_or(0) == 1;
       if (a.attempt.k_uncapped) q.k_uncapped = static_cast<double>(*a.attempt.k_uncapped);
       q.complexity = a.attempt.complexity;
@@ -113,10 +115,7 @@ class Reader {
     std::map<int64_t, std::string> out;
     for_each(task, true, [&](const results::StoredAttempt& a) {
       if (!attempts.contains(a.attempt_id) || !a.prompt) return;
-      // The question stands at the end; demonstrations come before.
-      auto& text = out[a.attempt_id];
-      text = *a.prompt;
-      if (text.size() > kLongestText) text = "..." + text.substr(text.size() - kLongestText);
+      out[a.attempt_id] = tail_of(*a.prompt);
     });
     return out;
   }
@@ -194,6 +193,13 @@ WorstQuery worst_of(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   return w;
 }
 
+// Each sample once.
+void keep_first(Queries& queries, size_t most) {
+  std::set<std::string> seen;
+  std::erase_if(queries, [&](const auto* q) { return !seen.insert(q->sample).second; });
+  if (queries.size() > most) queries.resize(most);
+}
+
 // Most missing experts first; most wasted FLOPs first.
 void find_worst(const Queries& queries, Reader& reader, const results::StoredTask& task,
                 const AuditSettings& s, const std::vector<int32_t>& grid, TaskAudit* out) {
@@ -212,8 +218,8 @@ void find_worst(const Queries& queries, Reader& reader, const results::StoredTas
   std::stable_sort(over.begin(), over.end(),
                    [&](auto* a, auto* b) { return wasted(a) > wasted(b); });
   const auto keep = static_cast<size_t>(s.max_worst);
-  if (under.size() > keep) under.resize(keep);
-  if (over.size() > keep) over.resize(keep);
+  keep_first(under, keep);
+  keep_first(over, keep);
   std::set<int64_t> attempts;
   for (const auto* list : {&under, &over})
     for (const auto* q : *list) attempts.insert(q->attempt_id);
@@ -236,16 +242,12 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   out.chance = task.task.chance;
   Queries all, known, clean;
   std::map<std::string, Queries> shifted;
-  out.ways = std::numeric_limits<int>::max();
   for (const auto& q : queries) {
     all.push_back(&q);
     if (q.need == nullptr) continue;
     known.push_back(&q);
-    for (const auto& [k, n] : q.need->graded) out.ways = std::min(out.ways, n);
     (q.form == "clean" ? clean : shifted[q.form]).push_back(&q);
   }
-  if (known.empty()) out.ways = 0;
-  out.n_clean = static_cast<int64_t>(clean.size());
   out.clean = allocation_report(clean, grid, s.lambda);
   out.prediction = prediction_report(clean, grid);
   out.parts = parts_of(clean, grid, s.lambda);
@@ -256,13 +258,76 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   return out;
 }
 
+// What a run's queries are to a sweep: task, sample and question_shift.
+using Asked = std::set<std::tuple<int64_t, std::string, std::string>>;
+
+Asked asked_in(const results::ResultStore& store, const results::RunInfo& run,
+               const std::string& policy) {
+  Asked out;
+  results::AttemptFilter filter;
+  filter.run_id = run.run_id;
+  filter.policy = policy;
+  filter.with_text = false;
+  results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
+    out.emplace(a.task_id, a.sample.source_key, question_shift(a));
+    return true;
+  });
+  return out;
+}
+
+std::string best_sweep(const results::ResultStore& store, const ComparedRun& run) {
+  const auto mine = asked_in(store, run.info, run.policy.label);
+  std::string found;
+  size_t most = 0;
+  for (const auto& r : results::runs(store)) {
+    if (r.run.kind != "sweep" || r.status != "complete" ||
+        r.model.weights_sha256 != run.info.model.weights_sha256 ||
+        gate_norm_of(r.run) != gate_norm_of(run.info.run))
+      continue;
+    size_t shared = 0;
+    for (const auto& key : asked_in(store, r, "")) shared += mine.contains(key);
+    if (shared == 0 || shared < most) continue;
+    most = shared;
+    found = r.run.run_uuid;
+  }
+  if (found.empty())
+    throw UsageError(fmt::format(
+        "no complete sweep of {} in {} asks what run {} asked: 'moeval sweep --model {} --tasks "
+        "...' "
+        "with the run's options makes one",
+        run.info.model.name, store.path().string(), run.info.run.run_uuid, run.info.model.name));
+  return found;
+}
+
+std::string newest_policy_run(const results::ResultStore& store) {
+  std::string found;
+  for (const auto& r : results::runs(store))
+    if (r.run.kind == "policy") found = r.run.run_uuid;
+  if (found.empty())
+    throw UsageError(fmt::format("{} holds no run of a policy yet", store.path().string()));
+  return found;
+}
+
+// Before any work: a sweep that ends below what was granted does not know what it bought.
+void check_grid(
+    const std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>>& tasks,
+    const Sweep& sweep) {
+  double largest = 0;
+  for (const auto& [task, queries] : tasks)
+    for (const auto& q : queries) largest = std::max(largest, q.k);
+  if (largest > sweep.grid.back())
+    throw UsageError(
+        fmt::format("sweep {} ends at k = {}, the run used {:.4g}: sweep with --grid "
+                    "up to that",
+                    sweep.run_uuid, sweep.grid.back(), largest));
+}
+
 }  // namespace
 
 Audit audit(const AuditSettings& s) {
   const auto store = results::ResultStore::open(s.db, results::ResultStore::Mode::read);
-  const auto run = find_compared_run(s.db, s.run);
-  const auto sweep_uuid =
-      s.sweep.empty() ? newest_sweep(*store, run.info) : find_run(*store, s.sweep);
+  const auto run = find_compared_run(s.db, s.run.empty() ? newest_policy_run(*store) : s.run);
+  const auto sweep_uuid = s.sweep.empty() ? best_sweep(*store, run) : find_run(*store, s.sweep);
   const auto sweep = read_sweep(*store, sweep_uuid);
   const auto sweep_info = results::find_run(*store, sweep_uuid);
   check_comparable(run, sweep_info);
@@ -272,6 +337,7 @@ Audit audit(const AuditSettings& s) {
   out.sweep_uuid = sweep.run_uuid;
   out.model = run.info.model.name;
   out.policy = run.policy.label;
+  out.learned = run.policy.kind == "predictor" || run.policy.kind == "table";
   out.grid = sweep.grid;
   out.lambda = s.lambda;
   if (sweep.grid.size() < 2)
@@ -284,28 +350,24 @@ Audit audit(const AuditSettings& s) {
     swept_names[t.task.name] = t.task.n_shot;
   }
   Reader reader(*store, run, sweep, &out);
-  double largest = 0;
+  std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>> tasks;
   for (const auto& t : run.tasks) {
-    if (!swept.contains(t.task_id)) {
-      if (const auto found = swept_names.find(t.task.name); found != swept_names.end())
-        throw results::FingerprintMismatch(fmt::format(
-            "task {}: the run and the sweep differ in data, prompt or shots ({} and {})",
-            t.task.name, t.task.n_shot, found->second));
-      continue;
-    }
-    const auto queries = reader.read(t);
-    for (const auto& q : queries) largest = std::max(largest, q.k);
-    out.tasks.push_back(audit_task(queries, reader, t, s, sweep.grid));
+    if (swept.contains(t.task_id))
+      tasks.emplace_back(&t, reader.read(t));
+    else if (const auto found = swept_names.find(t.task.name); found != swept_names.end())
+      throw results::FingerprintMismatch(
+          fmt::format("task {}: the run and the sweep differ in data, prompt or shots ({} and {})",
+                      t.task.name, t.task.n_shot, found->second));
+    else
+      out.tasks_not_swept.push_back(t.task.name);
   }
-  if (largest > sweep.grid.back())
-    throw UsageError(
-        fmt::format("sweep {} ends at k = {}, the run used {:.4g}: sweep with --grid "
-                    "up to that",
-                    sweep.run_uuid, sweep.grid.back(), largest));
-  if (out.answered == out.not_swept)
+  check_grid(tasks, sweep);
+  if (out.answered - out.ungraded - out.unmeasured == out.not_swept)
     throw results::FingerprintMismatch(fmt::format(
         "run {} and sweep {}: no question of the run was graded at every k of the sweep",
         out.run_uuid, sweep.run_uuid));
+  for (const auto& [task, queries] : tasks)
+    out.tasks.push_back(audit_task(queries, reader, *task, s, sweep.grid));
   std::vector<DriftReport*> drifts;
   for (auto& t : out.tasks)
     for (auto& d : t.drifts) drifts.push_back(&d);

@@ -14,7 +14,7 @@
 namespace harness {
 
 struct AuditSettings {
-  std::string run = "latest", sweep, db = "results/moeval.db";
+  std::string run, sweep, db = "results/moeval.db";
   double lambda = 0.1;    // accuracy that the full FLOPs of a question are worth
   int64_t max_worst = 5;  // listed for each task and direction
 };
@@ -52,14 +52,20 @@ struct Audit {
   std::string run_uuid, run_name, sweep_uuid, model, policy;
   std::vector<int32_t> grid;
   double lambda = 0;
-  int64_t answered = 0, failed = 0, ungraded = 0;
-  int64_t not_swept = 0;  // answered, but their need is not known at every k
+  bool learned = false;  // policy: of a predictor or a table, which may have seen the questions
+  int64_t answered = 0, failed = 0;
+  int64_t ungraded = 0;    // answered, but not marked
+  int64_t unmeasured = 0;  // marked, but without k or FLOPs
+  int64_t not_swept = 0;   // measured, but their need is not known at every k
+  std::vector<std::string> tasks_not_swept;
   std::vector<TaskAudit> tasks;
 };
 
-// settings.run: RUN or RUN@POLICY; settings.sweep: empty = the newest complete sweep of the same
-// weights. Throws UsageError (no such run, no sweep, the sweep's grid ends below what the run
-// used), FingerprintMismatch (other weights, other gate norm, nothing in common).
+// settings.run: RUN or RUN@POLICY, empty = the newest run of a policy; settings.sweep: empty = of
+// the complete sweeps of the same weights and gate norm the one that knows most of the run's
+// queries, of several the newest. Throws UsageError (no such run, no sweep, the sweep's grid ends
+// below what the run used), FingerprintMismatch (other weights, other gate norm, nothing in
+// common).
 Audit audit(const AuditSettings&);
 
 }  // namespace harness

@@ -18,6 +18,11 @@ json to_json(const Estimate& e) {
 
 json to_json(const AllocationReport& a) {
   json j{{"n", a.n},
+         {"n_stable", a.n_stable},
+         {"ways", a.ways},
+         {"k_min", a.k_min},
+         {"k_max", a.k_max},
+         {"n_k_not_swept", a.n_not_swept},
          {"accuracy", to_json(a.accuracy)},
          {"mean_k", to_json(a.mean_k)},
          {"cost", to_json(a.cost)},
@@ -33,8 +38,8 @@ json to_json(const AllocationReport& a) {
          {"adaptivity_gain", to_json(a.gain)},
          {"oracle_gap_closed", to_json(a.gap_closed)},
          {"monotonicity_violations", to_json(a.violations)},
-         {"monotonicity_violations_of_a_guesser",
-          a.violations_of_a_guesser ? json(*a.violations_of_a_guesser) : json()}};
+         {"monotonicity_violations_of_noise",
+          a.violations_of_noise ? json(*a.violations_of_noise) : json()}};
   for (const Need need : kNeeds) j["needs"][need_name(need)] = a.count(need);
   for (const Allocation c : kAllocations) j["classes"][allocation_name(c)] = a.count(c);
   for (const auto& s : a.statics)
@@ -45,21 +50,31 @@ json to_json(const AllocationReport& a) {
 json to_json(const DriftReport& d) {
   return {{"shift", d.form},
           {"n", d.n},
+          {"failed", d.failed},
           {"n_need", d.n_need},
+          {"need_lost", d.lost},
+          {"need_won", d.gained},
           {"k_drift", to_json(d.drift)},
           {"k_drift_p", d.drift_p},
           {"k_drift_p_holm", d.drift_holm},
-          {"same_k", to_json(d.stable)},
+          {"k_drift_of_n_need", to_json(d.drift_of_need_n)},
+          {"k_drift_less_neutral", to_json(d.beside_neutral)},
+          {"same_k", to_json(d.same_k)},
           {"jumps", to_json(d.jumps)},
           {"need_drift", to_json(d.need_drift)},
           {"excess_drift", to_json(d.excess)},
+          {"excess_drift_p", d.excess_p},
+          {"excess_drift_p_holm", d.excess_holm},
           {"flops_ratio", to_json(d.flops_ratio)},
           {"accuracy_difference", to_json(d.accuracy)},
+          {"right_to_wrong", d.to_wrong},
+          {"wrong_to_right", d.to_right},
           {"accuracy_p", d.accuracy_p},
           {"accuracy_p_holm", d.accuracy_holm},
           {"performance_drop_rate", to_json(d.drop)},
           {"adaptivity", to_json(d.adaptivity)},
-          {"lambda_regret_difference", to_json(d.lambda_regret)}};
+          {"adaptivity_change", to_json(d.adaptivity_change)},
+          {"lambda_regret_change", to_json(d.regret_change)}};
 }
 
 json to_json(const WorstQuery& w) {
@@ -75,8 +90,7 @@ json to_json(const WorstQuery& w) {
 json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
   json j{{"task", t.task},
          {"chance", t.chance ? json(*t.chance) : json()},
-         {"n", t.n_clean},
-         {"ways", t.ways},
+         {"n", t.clean.n},
          {"findings", findings(t, grid)},
          {"clean", to_json(t.clean)},
          {"by_part", json::array()},
@@ -91,12 +105,17 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
                      {"kendall_b", to_json(p.kendall)},
                      {"spearman_finite", to_json(p.spearman_finite)},
                      {"by_k", json::array()}};
-  for (const auto& k : p.by_k)
+  for (const auto& k : p.by_k) {
+    json bins = json::array();
+    for (const auto& b : k.reliability)
+      bins.push_back({{"n", b.n}, {"stated", b.stated}, {"happened", b.happened}});
     j["prediction"]["by_k"].push_back({{"k", k.k},
                                        {"auroc_of_failing", to_json(k.auroc)},
                                        {"n", k.n},
                                        {"brier", k.brier ? json(*k.brier) : json()},
-                                       {"ece", k.ece ? json(*k.ece) : json()}});
+                                       {"ece", k.ece ? json(*k.ece) : json()},
+                                       {"reliability", bins}});
+  }
   for (const auto& a : t.parts)
     j["by_part"].push_back({{"kind", a.kind},
                             {"name", a.name},
@@ -127,13 +146,16 @@ std::string audit_json(const Audit& audit) {
          {"answered", audit.answered},
          {"failed", audit.failed},
          {"ungraded", audit.ungraded},
+         {"unmeasured", audit.unmeasured},
+         {"tasks_not_swept", audit.tasks_not_swept},
+         {"seen_questions_not_checked", audit.learned},
          {"need_unknown", audit.not_swept},
          {"resamples", tasks::kResamples},
          {"resamples_of_ranks", tasks::kDrawResamples},
          {"bootstrap_seed", tasks::kResampleSeed},
          {"tasks", json::array()}};
   for (const auto& t : audit.tasks) j["tasks"].push_back(to_json(t, audit.grid));
-  return j.dump(2) + "\n";
+  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace harness

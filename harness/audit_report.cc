@@ -13,9 +13,7 @@ namespace {
 
 using tasks::Estimate;
 
-constexpr double kElasticEnough = 0.1;  // fewer: adaptive allocation has nothing to win
 constexpr size_t kShownParts = 12;
-constexpr double kLevel = 0.05;
 
 std::string share_of(int64_t n, int64_t total) {
   const auto w = tasks::wilson_interval(n, total);
@@ -25,24 +23,6 @@ std::string share_of(int64_t n, int64_t total) {
                      100 * w->upper);
 }
 
-// "12.3 [10.1, 14.8]", times `scale`.
-std::string show(const Estimate& e, double scale = 1, int digits = 2) {
-  if (!e.value) return "n/a";
-  auto text = fmt::format("{:.{}f}", scale * *e.value, digits);
-  if (e.interval)
-    text += fmt::format(" [{:.{}f}, {:.{}f}]", scale * e.interval->lower, digits,
-                        scale * e.interval->upper, digits);
-  return text;
-}
-
-std::string percent(const Estimate& e) {
-  if (!e.value) return "n/a";
-  auto text = fmt::format("{:.1f}%", 100 * *e.value);
-  if (e.interval)
-    text += fmt::format(" [{:.1f}, {:.1f}]", 100 * e.interval->lower, 100 * e.interval->upper);
-  return text;
-}
-
 std::string plain(const Estimate& e) {
   return e.value ? fmt::format("{:.1f}%", 100 * *e.value) : "n/a";
 }
@@ -50,9 +30,6 @@ std::string plain(const Estimate& e) {
 std::string p_value(double p) {
   return p < 0.0001 ? fmt::format("{:.1e}", p) : fmt::format("{:.4f}", p);
 }
-
-bool above(const Estimate& e, double x) { return e.interval && e.interval->lower > x; }
-bool below(const Estimate& e, double x) { return e.interval && e.interval->upper < x; }
 
 class Page {
  public:
@@ -75,9 +52,15 @@ class Page {
 };
 
 TextTable needs_table(const TaskAudit& t) {
-  TextTable table({{"needs"}, {"n", Align::right}, {"easy"}, {"elastic"}, {"never"}, {"inverse"}});
+  TextTable table({{"needs"},
+                   {"n", Align::right},
+                   {"ways", Align::right},
+                   {"easy"},
+                   {"elastic"},
+                   {"never"},
+                   {"inverse"}});
   const auto add = [&](const std::string& name, const AllocationReport& a) {
-    std::vector<std::string> cells{name, std::to_string(a.n)};
+    std::vector<std::string> cells{name, std::to_string(a.n), std::to_string(a.ways)};
     for (const Need need : kNeeds) cells.push_back(share_of(a.count(need), a.n));
     table.add(std::move(cells));
   };
@@ -105,25 +88,26 @@ TextTable classes_table(const TaskAudit& t) {
 
 TextTable metrics_table(const AllocationReport& a, double lambda) {
   TextTable table({{"metric"}, {"value [95%]"}, {"of"}});
-  table.add({"accuracy, as reliably as the sweep", percent(a.accuracy), "questions"});
-  table.add({"mean k", show(a.mean_k), ""});
-  table.add({"FLOPs", percent(a.cost), "those of the largest k"});
-  table.add({"under-allocated", percent(a.under), "questions with a stable k"});
-  table.add({"  of it by the latency cap", percent(a.under_by_cap), "questions with a stable k"});
-  table.add({"over-allocated", percent(a.over), "questions with a stable k"});
-  table.add({"wasted on over-allocation", percent(a.waste), "FLOPs of the largest k"});
-  table.add(
-      {"futile: spent on what no k gets right", percent(a.futile), "FLOPs above the smallest k's"});
-  table.add({"inverse harm: fewer experts were right", percent(a.inverse_harm), "questions"});
-  table.add({"accuracy regret, best k", percent(a.accuracy_regret), "questions"});
-  table.add({"accuracy regret, largest k", percent(a.full_regret), "questions"});
-  table.add({fmt::format("lambda-regret, lambda {}", lambda), show(a.lambda_regret, 1, 4), ""});
-  table.add({"gain over static k at equal FLOPs", percent(a.gain), "questions"});
+  const std::string all = fmt::format("{} questions", a.n);
+  const std::string stable = fmt::format("{} questions with a stable k", a.n_stable);
+  table.add({fmt::format("lambda-regret, lambda {}", lambda), show(a.lambda_regret, 1, 4), all});
+  table.add({"gain over static k at equal FLOPs", percent(a.gain), all});
   table.add({"of the oracle's gain", percent(a.gap_closed), ""});
-  table.add({"larger k wrong, smaller right", percent(a.violations),
-             a.violations_of_a_guesser ? fmt::format("neighbours; {:.1f}% if k did not matter",
-                                                     100 * *a.violations_of_a_guesser)
-                                       : "neighbours"});
+  table.add({"accuracy", percent(a.accuracy), all});
+  table.add({"mean k", show(a.mean_k), all});
+  table.add({"FLOPs", percent(a.cost), "those of the largest k"});
+  table.add({"under-allocated", percent(a.under), stable});
+  table.add({"  of it by the latency cap", percent(a.under_by_cap), stable});
+  table.add({"over-allocated", percent(a.over), stable});
+  table.add({"wasted on over-allocation", percent(a.waste), "FLOPs of the largest k"});
+  table.add({"spent on what no k gets right", percent(a.futile), "FLOPs above the smallest k's"});
+  table.add({"wrong where a smaller k is right", percent(a.inverse_harm), all});
+  table.add({"best k's accuracy less the policy's", percent(a.accuracy_regret), all});
+  table.add({"largest k's accuracy less the policy's", percent(a.full_regret), all});
+  table.add({"larger k wrong, next smaller right", percent(a.violations),
+             a.violations_of_noise ? fmt::format("neighbours in k; {:.1f}% by noise alone",
+                                                 100 * *a.violations_of_noise)
+                                   : "neighbours in k"});
   return table;
 }
 
@@ -152,20 +136,37 @@ TextTable prediction_table(const PredictionReport& p) {
 TextTable drift_table(const TaskAudit& t) {
   TextTable table({{"shift"},
                    {"n", Align::right},
+                   {"failed", Align::right},
                    {"k drift [95%]"},
-                   {"p (Holm)", Align::right},
+                   {"p", Align::right},
+                   {"less neutral's"},
                    {"same k", Align::right},
-                   {"jumps", Align::right},
-                   {"n need", Align::right},
-                   {"need drift"},
-                   {"excess drift"},
                    {"FLOPs ratio"},
                    {"accuracy, pp"},
-                   {"p (Holm)", Align::right}});
+                   {"p", Align::right}});
   for (const auto& d : t.drifts)
-    table.add({d.form, std::to_string(d.n), show(d.drift), p_value(d.drift_holm), plain(d.stable),
-               plain(d.jumps), std::to_string(d.n_need), show(d.need_drift), show(d.excess),
-               show(d.flops_ratio), show(d.accuracy, 100, 1), p_value(d.accuracy_holm)});
+    table.add({d.form, std::to_string(d.n), std::to_string(d.failed), show(d.drift),
+               p_value(d.drift_holm), show(d.beside_neutral), plain(d.same_k), show(d.flops_ratio),
+               show(d.accuracy, 100, 1), p_value(d.accuracy_holm)});
+  return table;
+}
+
+TextTable excess_table(const TaskAudit& t) {
+  TextTable table({{"shift"},
+                   {"n", Align::right},
+                   {"k drift [95%]"},
+                   {"need drift"},
+                   {"excess drift"},
+                   {"p", Align::right},
+                   {"need lost", Align::right},
+                   {"won", Align::right},
+                   {"regret change"},
+                   {"adaptivity change"}});
+  for (const auto& d : t.drifts)
+    if (d.n_need > 0)
+      table.add({d.form, std::to_string(d.n_need), show(d.drift_of_need_n), show(d.need_drift),
+                 show(d.excess), p_value(d.excess_holm), std::to_string(d.lost),
+                 std::to_string(d.gained), show(d.regret_change, 1, 3), show(d.adaptivity_change)});
   return table;
 }
 
@@ -205,114 +206,102 @@ TextTable worst_table(const std::vector<WorstQuery>& worst, bool over) {
   return table;
 }
 
+void render_drifts(const TaskAudit& t, Page* page) {
+  if (t.drifts.empty()) return;
+  page->heading("Under shifts: each query beside the same sample as it is", 3);
+  page->table(drift_table(t));
+  page->line("");
+  page->line(
+      "p: of k sign-flip, of accuracy McNemar, adjusted over all shifts (Holm). less neutral's:");
+  page->line(
+      "beside an edit of the same length without content. FLOPs ratio: longer prompts count.");
+  const auto excess = excess_table(t);
+  if (excess.empty()) return;
+  page->line("");
+  page->table(excess);
+  page->line("");
+  page->line(
+      "Of pairs with a stable k on both sides, asked in one way. need lost, won: pairs with a");
+  page->line("stable k on one side only. adaptivity: what is saved of all FLOPs that could be.");
+}
+
+void render_worst(const TaskAudit& t, Page* page) {
+  if (t.worst_under.empty() && t.worst_over.empty()) return;
+  page->heading("Worst queries", 3);
+  if (!t.worst_under.empty()) page->table(worst_table(t.worst_under, false));
+  if (!t.worst_under.empty() && !t.worst_over.empty()) page->line("");
+  if (!t.worst_over.empty()) page->table(worst_table(t.worst_over, true));
+}
+
+void render_clean(const TaskAudit& t, double lambda, Page* page) {
+  if (t.clean.n == 0) return;
+  page->heading("Questions as they are", 3);
+  page->table(metrics_table(t.clean, lambda));
+  if (t.clean.n_not_swept > 0)
+    page->line(fmt::format("{} of {} ran a k that was not swept: single answers on both sides",
+                           t.clean.n_not_swept, t.clean.n));
+  page->line("");
+  page->table(statics_table(t.clean));
+  const auto& p = t.prediction;
+  page->heading(fmt::format("Does {} order the questions by need?",
+                            p.by_complexity ? "the predicted complexity" : "k"),
+                3);
+  page->line(fmt::format("Spearman {}, Kendall tau-b {} (n {}, those without a stable k on top)",
+                         show(p.spearman), show(p.kendall), p.n));
+  page->line(fmt::format("Spearman {} (n {}, those with a stable k)", show(p.spearman_finite),
+                         p.n_finite));
+  page->line("");
+  page->table(prediction_table(p));
+}
+
 void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
-  page->heading(fmt::format("{}  (n {}, asked in {} {}, chance {})", t.task, t.n_clean, t.ways,
-                            t.ways == 1 ? "way" : "ways",
+  page->heading(fmt::format("{}  (n {}, chance {})", t.task, t.clean.n,
                             t.chance ? fmt::format("{:.2f}", *t.chance) : "n/a"),
                 2);
   for (const auto& f : findings(t, audit.grid)) page->item(f);
   page->heading("What the questions need, and what they were granted", 3);
   page->table(needs_table(t));
   page->line("");
+  page->line(
+      "easy: right from the smallest k on; elastic: from a larger one on; inverse: right at");
+  page->line("some k, not at the largest; never: at none.");
+  page->line("");
   page->table(classes_table(t));
-  if (t.n_clean > 0) {
-    page->heading("Clean questions", 3);
-    page->table(metrics_table(t.clean, audit.lambda));
-    page->line("");
-    page->table(statics_table(t.clean));
-    const auto& p = t.prediction;
-    page->heading(fmt::format("Does {} order the questions by need?",
-                              p.by_complexity ? "the predicted complexity" : "k"),
-                  3);
-    page->line(
-        fmt::format("Spearman {}, Kendall tau-b {} (n {}, questions without a stable k above the "
-                    "largest); Spearman {} of the {} with one",
-                    show(p.spearman), show(p.kendall), p.n, show(p.spearman_finite), p.n_finite));
-    page->line("");
-    page->table(prediction_table(p));
-  }
+  page->line("");
+  page->line(
+      "exact, over: right, with no or some experts too many; under: wrong, more would do; capped:");
+  page->line(
+      "the same, by the latency cap; boundary: wrong between two swept k; lucky: right without");
+  page->line("the k it needs; unstable: wrong with it; hopeless: wrong, and no k is enough.");
+  render_clean(t, audit.lambda, page);
   if (!t.parts.empty()) {
-    page->heading("Where", 3);
+    page->heading("Where (of many parts some look bad by chance: not adjusted)", 3);
     size_t left_out = 0;
     page->table(parts_table(t, &left_out));
     if (left_out > 0)
       page->line(fmt::format("{} more parts: --format json has them all", left_out));
   }
-  if (!t.drifts.empty()) {
-    page->heading("Under shifts (k of the shifted query less k of the same sample as it is)", 3);
-    page->table(drift_table(t));
-  }
-  if (!t.worst_under.empty() || !t.worst_over.empty()) {
-    page->heading("Worst queries", 3);
-    page->table(worst_table(t.worst_under, false));
-    page->line("");
-    page->table(worst_table(t.worst_over, true));
-  }
+  render_drifts(t, page);
+  render_worst(t, page);
 }
 
 }  // namespace
 
-std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>& grid) {
-  std::vector<std::string> out;
-  const auto& a = t.clean;
-  if (a.n == 0) return {"no clean question of the run was swept: nothing is known of the need"};
-  const auto elastic = static_cast<double>(a.count(Need::elastic)) / static_cast<double>(a.n);
-  if (elastic < kElasticEnough)
-    out.push_back(
-        fmt::format("only {:.1f}% of the questions are elastic: adaptive allocation has "
-                    "next to nothing to win here",
-                    100 * elastic));
-  if (a.count(Need::inverse) > a.count(Need::elastic))
-    out.push_back(
-        "more questions are inverse than elastic: right answers look like guesses; judge by graded "
-        "outcomes or a stronger model");
-  const bool varies = t.prediction.spearman.value.has_value();
-  if (!varies && !t.prediction.by_complexity)
-    out.push_back(fmt::format("every question got the same k ({:.4g}): nothing is adaptive",
-                              a.mean_k.value.value_or(0)));
-  if (above(a.gain, 0))
-    out.push_back(
-        fmt::format("beats static k at equal FLOPs by {} of the questions", percent(a.gain)));
-  else if (below(a.gain, 0))
-    out.push_back(
-        fmt::format("loses to static k at equal FLOPs: {} of the questions; a fixed k is "
-                    "the better policy",
-                    percent(a.gain)));
-  else if (varies)
-    out.push_back(fmt::format("not shown to beat static k at equal FLOPs: {} of the questions",
-                              percent(a.gain)));
-  if (a.under.value.value_or(0) > 0)
-    out.push_back(fmt::format(
-        "under-allocated: {}{}", percent(a.under),
-        a.under_by_cap.value.value_or(0) > 0
-            ? fmt::format(", {} by the latency cap: raise the cap before blaming the predictor",
-                          plain(a.under_by_cap))
-            : "; a smaller lambda buys them back"));
-  if (a.over.value.value_or(0) > 0)
-    out.push_back(fmt::format("over-allocated: {}, which wastes {} of the full FLOPs",
-                              percent(a.over), plain(a.waste)));
-  if (a.futile.value.value_or(0) > 0)
-    out.push_back(fmt::format("{} of the FLOPs above k = {} went to questions that no k gets right",
-                              plain(a.futile), grid.front()));
-  if (varies && t.prediction.spearman.interval && !above(t.prediction.spearman, 0) &&
-      !below(t.prediction.spearman, 0))
-    out.push_back("what was granted does not go along with what was needed");
-  for (const auto& d : t.drifts) {
-    if (d.drift_holm >= kLevel || !d.drift.value) continue;
-    const char* way = *d.drift.value > 0 ? "more" : "fewer";
-    if (above(d.excess, 0) || below(d.excess, 0))
-      out.push_back(fmt::format(
-          "{}: {} experts ({} a query) than the same questions as they are, and the need does not "
-          "follow (excess {}); sweep with this shift and train on it, or cap it",
-          d.form, way, show(d.drift), show(d.excess)));
-    else
-      out.push_back(fmt::format("{}: {} experts ({} a query) than the same questions as they are{}",
-                                d.form, way, show(d.drift),
-                                d.n_need == 0 ? "; a sweep with this shift would tell whether they "
-                                                "are needed"
-                                              : "; the need moved as much"));
-  }
-  return out;
+std::string show(const Estimate& e, double scale, int digits) {
+  if (!e.value) return "n/a";
+  auto text = fmt::format("{:.{}f}", scale * *e.value, digits);
+  if (e.interval)
+    text += fmt::format(" [{:.{}f}, {:.{}f}]", scale * e.interval->lower, digits,
+                        scale * e.interval->upper, digits);
+  return text;
+}
+
+std::string percent(const Estimate& e) {
+  if (!e.value) return "n/a";
+  auto text = fmt::format("{:.1f}%", 100 * *e.value);
+  if (e.interval)
+    text += fmt::format(" [{:.1f}, {:.1f}]", 100 * e.interval->lower, 100 * e.interval->upper);
+  return text;
 }
 
 std::string render_audit(const Audit& audit, Format format) {
@@ -322,13 +311,21 @@ std::string render_audit(const Audit& audit, Format format) {
   page.line(fmt::format("run {}, sweep {} at k = {}", audit.run_uuid, audit.sweep_uuid,
                         fmt::join(audit.grid, ",")));
   page.line(
-      fmt::format("{} queries answered, {} failed, {} not graded; the need of {} is not known "
-                  "at every k",
-                  audit.answered, audit.failed, audit.ungraded, audit.not_swept));
-  page.line(
-      fmt::format("right = in at least {:.0f}% of the ways that the sweep asked; intervals: "
-                  "95%, bootstrap over seed items",
-                  100 * kReliable));
+      fmt::format("{} queries answered, {} failed, {} not marked, {} without k or FLOPs; the "
+                  "need of {} is not known at every k",
+                  audit.answered, audit.failed, audit.ungraded, audit.unmeasured, audit.not_swept));
+  if (!audit.tasks_not_swept.empty())
+    page.line(fmt::format("not swept: {}", fmt::join(audit.tasks_not_swept, ", ")));
+  if (audit.learned)
+    page.line(
+        "Not checked: whether the policy was made from these very questions, which would flatter "
+        "it.");
+  page.line(fmt::format(
+      "right = in at least {:.0f}% of the ways that the sweep asked. Intervals: 95%; shares",
+      100 * kReliable));
+  page.line(fmt::format(
+      "Wilson, others bootstrap over seed items; none below {} items or where all are alike.",
+      tasks::kFewestClusters));
   for (const auto& t : audit.tasks) render_task(audit, t, &page);
   return page.take();
 }

@@ -9,9 +9,13 @@
 
 namespace harness {
 
-// What a reader in a hurry must know of a task, most important first; each sentence stands on an
-// interval that excludes nothing-at-all.
+// What a reader in a hurry must know of a task, most important first: what an interval or an
+// adjusted p-value stands behind. Owned by harness/audit_findings.cc.
 std::vector<std::string> findings(const TaskAudit&, const std::vector<int32_t>& grid);
+
+// "1.23 [1.01, 1.48]", times `scale`; "12.3% [10.1, 14.8]"; n/a.
+std::string show(const tasks::Estimate&, double scale = 1, int digits = 2);
+std::string percent(const tasks::Estimate&);
 
 // Everything, with how each interval came about.
 std::string audit_json(const Audit&);

@@ -109,8 +109,8 @@ struct CompareOptions {
 int command_compare(const CompareOptions&);
 
 struct AuditOptions {
-  std::string run = "latest";  // RUN or RUN@POLICY
-  std::string sweep;           // run; empty = the newest complete sweep of the same weights
+  std::string run;    // RUN or RUN@POLICY; empty = the newest run of a policy
+  std::string sweep;  // run; empty = the one that knows most of the run's queries
   std::string db = "results/moeval.db";
   double lambda = 0.1;
   int64_t max_worst = 5;

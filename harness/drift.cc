@@ -6,140 +6,188 @@
 #include <map>
 
 #include "tasks/multiple_tests.h"
-#include "tasks/normal.h"
 #include "tasks/paired.h"
 
 namespace harness {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
-bool need_known(const AuditedQuery& q, const std::vector<int32_t>& grid) {
-  return q.need != nullptr && q.need->need(grid).has_value();
-}
+constexpr double kJump = 2;  // experts
 
 double ratio(double a, double b) { return b > 0 ? a / b : kNone; }
+
+bool swept(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  return q.need != nullptr && std::all_of(grid.begin(), grid.end(), [&](int32_t k) {
+           return q.need->as_is.contains(k) && q.need->flops.contains(k);
+         });
+}
 
 double regret(const AuditedQuery& q, const std::vector<int32_t>& grid, double lambda) {
   const double full = q.need->flops.at(grid.back());
   double best = -std::numeric_limits<double>::infinity();
   for (const int32_t k : grid)
-    best = std::max(best, (q.need->reliable(k) ? 1.0 : 0.0) - lambda * q.need->flops.at(k) / full);
-  return std::max(0.0, best - ((right_as_granted(q, grid) ? 1.0 : 0.0) - lambda * q.flops / full));
-}
-
-// Two-sided, of a mean over independent items being 0. No spread at all: certain, unless it is 0.
-double z_test(const std::vector<double>& values) {
-  const auto mean = tasks::mean(values), se = tasks::standard_error(values);
-  if (!mean || !se) return 1;
-  if (*se == 0) return *mean == 0 ? 1 : 0;
-  return 2 * tasks::normal_cdf(-std::abs(*mean / *se));
+    best = std::max(best, q.need->as_is.at(k) - lambda * q.need->flops.at(k) / full);
+  return std::max(0.0, best - ((q.right ? 1.0 : 0.0) - lambda * q.flops / full));
 }
 
 enum Sum : size_t {
   kN,
   kDrift,
-  kSame,
-  kJump,
   kBoth,
+  kDriftOfBoth,
   kNeedDrift,
   kExcess,
+  kNeutralN,
+  kNeutral,
   kFlops,
   kCleanFlops,
-  kRight,
-  kCleanRight,
-  kKnown,
+  kSwept,
+  kRegret,
+  kSweptFlops,
   kSmallest,
   kFull,
-  kRegret,
-  kKnownFlops,  // of the shifted queries that count in kSmallest and kFull
+  kCleanSweptFlops,
+  kCleanSmallest,
+  kCleanFull,
+  kRight,
+  kCleanRight,
   kWidth
 };
 enum Statistic : size_t {
   sDrift,
-  sStable,
-  sJumps,
+  sDriftOfBoth,
   sNeedDrift,
   sExcess,
+  sNeutral,
   sFlops,
-  sAccuracy,
   sDrop,
   sAdaptivity,
+  sAdaptivityChange,
   sRegret,
   sCount
 };
 
 void statistics(std::span<const double> s, std::span<double> out) {
+  const auto saved = [](double spent, double smallest, double full) {
+    return full > smallest ? 1 - (spent - smallest) / (full - smallest) : kNone;
+  };
   out[sDrift] = ratio(s[kDrift], s[kN]);
-  out[sStable] = ratio(s[kSame], s[kN]);
-  out[sJumps] = ratio(s[kJump], s[kN]);
+  out[sDriftOfBoth] = ratio(s[kDriftOfBoth], s[kBoth]);
   out[sNeedDrift] = ratio(s[kNeedDrift], s[kBoth]);
   out[sExcess] = ratio(s[kExcess], s[kBoth]);
+  out[sNeutral] = ratio(s[kNeutral], s[kNeutralN]);
   out[sFlops] = ratio(s[kFlops], s[kCleanFlops]);
-  out[sAccuracy] = ratio(s[kRight] - s[kCleanRight], s[kN]);
   out[sDrop] = 1 - ratio(s[kRight], s[kCleanRight]);
-  out[sAdaptivity] = s[kFull] > s[kSmallest]
-                         ? 1 - (s[kKnownFlops] - s[kSmallest]) / (s[kFull] - s[kSmallest])
-                         : kNone;
-  out[sRegret] = ratio(s[kRegret], s[kKnown]);
+  out[sAdaptivity] = saved(s[kSweptFlops], s[kSmallest], s[kFull]);
+  out[sAdaptivityChange] =
+      out[sAdaptivity] - saved(s[kCleanSweptFlops], s[kCleanSmallest], s[kCleanFull]);
+  out[sRegret] = ratio(s[kRegret], s[kSwept]);
 }
 
-void add_pair(const AuditedQuery& clean, const AuditedQuery& shifted,
-              const std::vector<int32_t>& grid, double lambda, double* s) {
-  const double drift = shifted.k - clean.k;
-  s[kN] += 1;
-  s[kDrift] += drift;
-  s[kSame] += drift == 0;
-  s[kJump] += std::abs(drift) >= 2;
-  s[kFlops] += shifted.flops;
-  s[kCleanFlops] += clean.flops;
+struct Pair {
+  const AuditedQuery* clean = nullptr;
+  const AuditedQuery* shifted = nullptr;
+  const AuditedQuery* neutral = nullptr;
+  double drift() const { return shifted->k - clean->k; }
+};
+
+struct Needs {
+  std::optional<int32_t> before, after;
+};
+
+Needs needs_of(const Pair& p, const std::vector<int32_t>& grid) {
+  if (!swept(*p.clean, grid) || !swept(*p.shifted, grid)) return {};
+  return {p.clean->need->k_stable_as_is(grid), p.shifted->need->k_stable_as_is(grid)};
+}
+
+void add_pair(const Pair& p, const std::vector<int32_t>& grid, double lambda, double* s) {
+  const AuditedQuery &clean = *p.clean, &shifted = *p.shifted;
   s[kRight] += shifted.right;
   s[kCleanRight] += clean.right;
-  if (!need_known(clean, grid) || !need_known(shifted, grid)) return;
-  s[kKnown] += 1;
+  if (clean.failed || shifted.failed) return;
+  s[kN] += 1;
+  s[kDrift] += p.drift();
+  s[kFlops] += shifted.flops;
+  s[kCleanFlops] += clean.flops;
+  if (p.neutral != nullptr && !p.neutral->failed) {
+    s[kNeutralN] += 1;
+    s[kNeutral] += shifted.k - p.neutral->k;
+  }
+  if (!swept(clean, grid) || !swept(shifted, grid)) return;
+  s[kSwept] += 1;
   s[kRegret] += regret(shifted, grid, lambda) - regret(clean, grid, lambda);
+  s[kSweptFlops] += shifted.flops;
   s[kSmallest] += shifted.need->flops.at(grid.front());
   s[kFull] += shifted.need->flops.at(grid.back());
-  s[kKnownFlops] += shifted.flops;
-  const auto before = clean.need->k_stable(grid), after = shifted.need->k_stable(grid);
+  s[kCleanSweptFlops] += clean.flops;
+  s[kCleanSmallest] += clean.need->flops.at(grid.front());
+  s[kCleanFull] += clean.need->flops.at(grid.back());
+  const auto [before, after] = needs_of(p, grid);
   if (!before || !after) return;
   s[kBoth] += 1;
+  s[kDriftOfBoth] += p.drift();
   s[kNeedDrift] += *after - *before;
-  s[kExcess] += drift - (*after - *before);
+  s[kExcess] += p.drift() - (*after - *before);
 }
 
-DriftReport report_of(const std::string& form,
-                      const std::vector<std::pair<const AuditedQuery*, const AuditedQuery*>>& pairs,
+// The control of "padding:2" is "neutral.padding:2".
+std::string neutral_of(const std::string& form) {
+  return form.starts_with("neutral") ? "" : "neutral." + form;
+}
+
+DriftReport report_of(const std::string& form, const std::vector<Pair>& pairs,
                       const std::vector<int32_t>& grid, double lambda) {
   DriftReport r;
   r.form = form;
-  r.n = static_cast<int64_t>(pairs.size());
-  std::vector<double> rows, drifts;
+  std::vector<double> rows, drifts, excess;
   tasks::PairedTable verdicts;
-  for (const auto& [clean, shifted] : pairs) {
+  int64_t same = 0, jumps = 0;
+  for (const Pair& p : pairs) {
     rows.resize(rows.size() + kWidth);
-    double* row = rows.data() + rows.size() - kWidth;
-    add_pair(*clean, *shifted, grid, lambda, row);
-    r.n_need += row[kBoth] > 0;
-    drifts.push_back(shifted->k - clean->k);
-    verdicts.both_right += clean->right && shifted->right;
-    verdicts.right_to_wrong += clean->right && !shifted->right;
-    verdicts.wrong_to_right += !clean->right && shifted->right;
-    verdicts.both_wrong += !clean->right && !shifted->right;
+    add_pair(p, grid, lambda, rows.data() + rows.size() - kWidth);
+    verdicts.both_right += p.clean->right && p.shifted->right;
+    verdicts.right_to_wrong += p.clean->right && !p.shifted->right;
+    verdicts.wrong_to_right += !p.clean->right && p.shifted->right;
+    verdicts.both_wrong += !p.clean->right && !p.shifted->right;
+    if (p.clean->failed || p.shifted->failed) {
+      ++r.failed;
+      continue;
+    }
+    ++r.n;
+    same += p.drift() == 0;
+    jumps += std::abs(p.drift()) >= kJump;
+    drifts.push_back(p.drift());
+    const auto [before, after] = needs_of(p, grid);
+    r.lost += before && !after;
+    r.gained += !before && after;
+    if (!before || !after) continue;
+    ++r.n_need;
+    excess.push_back(p.drift() - (*after - *before));
   }
   const auto e = tasks::bootstrap_sums(rows, kWidth, sCount, statistics);
   r.drift = e[sDrift];
-  r.stable = e[sStable];
-  r.jumps = e[sJumps];
+  r.drift_of_need_n = e[sDriftOfBoth];
+  r.same_k = tasks::share(same, r.n);
+  r.jumps = tasks::share(jumps, r.n);
   r.need_drift = e[sNeedDrift];
   r.excess = e[sExcess];
+  r.beside_neutral = e[sNeutral];
   r.flops_ratio = e[sFlops];
-  r.accuracy = e[sAccuracy];
   r.drop = e[sDrop];
   r.adaptivity = e[sAdaptivity];
-  r.lambda_regret = e[sRegret];
-  r.drift_p = r.drift_holm = z_test(drifts);
-  r.accuracy_p = r.accuracy_holm = tasks::mcnemar(verdicts).exact_p;
+  r.adaptivity_change = e[sAdaptivityChange];
+  r.regret_change = e[sRegret];
+  r.to_wrong = verdicts.right_to_wrong;
+  r.to_right = verdicts.wrong_to_right;
+  if (const auto d = tasks::score_difference(verdicts, tasks::kResampleLevel)) {
+    r.accuracy.value = d->difference;
+    r.accuracy.interval = d->interval;
+    r.accuracy.method = d->method;
+    r.accuracy.n = d->n;
+  }
+  r.drift_p = tasks::sign_flip_p(drifts);
+  r.excess_p = tasks::sign_flip_p(excess);
+  r.accuracy_p = tasks::mcnemar(verdicts).exact_p;
   return r;
 }
 
@@ -147,35 +195,43 @@ DriftReport report_of(const std::string& form,
 
 std::vector<DriftReport> drift_reports(const std::vector<const AuditedQuery*>& queries,
                                        const std::vector<int32_t>& grid, double lambda) {
-  std::map<std::string, const AuditedQuery*> clean;
+  std::map<std::string, std::map<std::string, const AuditedQuery*>> by_form;  // form, sample
   std::vector<std::string> forms;
   for (const auto* q : queries) {
-    if (q->form == "clean")
-      clean.emplace(q->sample, q);
-    else if (std::find(forms.begin(), forms.end(), q->form) == forms.end())
-      forms.push_back(q->form);
+    if (q->form != "clean" && !by_form.contains(q->form)) forms.push_back(q->form);
+    by_form[q->form].emplace(q->sample, q);
   }
+  const auto& clean = by_form["clean"];
   std::vector<DriftReport> out;
   for (const auto& form : forms) {
-    std::vector<std::pair<const AuditedQuery*, const AuditedQuery*>> pairs;
-    for (const auto* q : queries)
-      if (q->form == form)
-        if (const auto found = clean.find(q->sample); found != clean.end())
-          pairs.emplace_back(found->second, q);
+    const auto neutral = by_form.find(neutral_of(form));
+    std::vector<Pair> pairs;
+    for (const auto& [sample, q] : by_form[form]) {
+      const auto twin = clean.find(sample);
+      if (twin == clean.end()) continue;
+      Pair p{twin->second, q, nullptr};
+      if (neutral != by_form.end())
+        if (const auto n = neutral->second.find(sample); n != neutral->second.end())
+          p.neutral = n->second;
+      pairs.push_back(p);
+    }
     if (!pairs.empty()) out.push_back(report_of(form, pairs, grid, lambda));
   }
   return out;
 }
 
 void adjust(std::vector<DriftReport*> reports) {
-  std::vector<double> drift, accuracy;
+  std::vector<double> drift, excess, accuracy;
   for (const auto* r : reports) {
     drift.push_back(r->drift_p);
+    excess.push_back(r->excess_p);
     accuracy.push_back(r->accuracy_p);
   }
-  const auto drift_holm = tasks::holm(drift), accuracy_holm = tasks::holm(accuracy);
+  const auto drift_holm = tasks::holm(drift), excess_holm = tasks::holm(excess),
+             accuracy_holm = tasks::holm(accuracy);
   for (size_t i = 0; i < reports.size(); ++i) {
     reports[i]->drift_holm = drift_holm[i];
+    reports[i]->excess_holm = excess_holm[i];
     reports[i]->accuracy_holm = accuracy_holm[i];
   }
 }

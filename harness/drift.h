@@ -13,29 +13,37 @@
 
 namespace harness {
 
+// Needs are those of the query asked in one way on both sides (SweepQuestion::as_is).
 struct DriftReport {
   std::string form;
-  int64_t n = 0;                  // pairs
-  int64_t n_need = 0;             // of these: with a stable k on both sides in the sweep
-  tasks::Estimate drift;          // k(shifted) - k(clean)
-  tasks::Estimate stable;         // share of pairs with the same k
-  tasks::Estimate jumps;          // share with |difference| >= 2
-  tasks::Estimate need_drift;     // k_stable(shifted) - k_stable(clean), over n_need
-  tasks::Estimate excess;         // drift less need_drift, over n_need
-  tasks::Estimate flops_ratio;    // sum of FLOPs, shifted over clean
-  tasks::Estimate accuracy;       // right(shifted) - right(clean)
-  tasks::Estimate drop;           // 1 - accuracy(shifted) / accuracy(clean)
-  tasks::Estimate adaptivity;     // saved of what could be: 1 - (F - F(min)) / (F(max) - F(min))
-  tasks::Estimate lambda_regret;  // shifted - clean, where both needs are known at every k
-  double drift_p = 1, accuracy_p = 1;        // z test of the mean by seed item; exact McNemar
-  double drift_holm = 1, accuracy_holm = 1;  // over all forms of the audit
+  int64_t n = 0;                 // pairs, both answered
+  int64_t failed = 0;            // further pairs of which a side failed: wrong there, without a k
+  int64_t n_need = 0;            // with a stable k on both sides
+  int64_t lost = 0, gained = 0;  // of the swept pairs: no stable k any more, one only now
+  tasks::Estimate drift;         // k(shifted) - k(clean)
+  tasks::Estimate drift_of_need_n;  // the same over n_need
+  tasks::Estimate same_k;           // share of pairs with the same k
+  tasks::Estimate jumps;            // share with |difference| >= 2
+  tasks::Estimate need_drift;       // k_stable(shifted) - k_stable(clean), over n_need
+  tasks::Estimate excess;           // drift less need_drift, over n_need
+  tasks::Estimate beside_neutral;   // k(shifted) - k(neutral edit of the same length), if it ran
+  tasks::Estimate flops_ratio;      // sum of FLOPs, shifted over clean; longer prompts count
+  tasks::Estimate accuracy;         // right(shifted) - right(clean), failed ones included
+  int64_t to_wrong = 0, to_right = 0;
+  tasks::Estimate drop;  // 1 - accuracy(shifted) / accuracy(clean)
+  // Saved of what could be, 1 - (F - F(smallest k)) / (F(largest k) - F(smallest k)), and how that
+  // differs from the clean queries'.
+  tasks::Estimate adaptivity, adaptivity_change;
+  tasks::Estimate regret_change;  // lambda-regret, shifted - clean, where both were swept
+  // Sign-flip tests by sample; exact McNemar. Adjusted over all forms of the audit (Holm 1979).
+  double drift_p = 1, excess_p = 1, accuracy_p = 1;
+  double drift_holm = 1, excess_holm = 1, accuracy_holm = 1;
 };
 
 // One report per form, in the order in which forms first appear; queries of one task.
 std::vector<DriftReport> drift_reports(const std::vector<const AuditedQuery*>&,
                                        const std::vector<int32_t>& grid, double lambda);
 
-// Adjusts the p-values of all reports together (Holm 1979).
 void adjust(std::vector<DriftReport*>);
 
 }  // namespace harness

@@ -145,6 +145,16 @@ std::optional<int32_t> SweepQuestion::k_stable(const std::vector<int32_t>& grid)
   return out;
 }
 
+std::optional<int32_t> SweepQuestion::k_stable_as_is(const std::vector<int32_t>& grid) const {
+  std::optional<int32_t> out;
+  for (auto k = grid.rbegin(); k != grid.rend(); ++k) {
+    const auto found = as_is.find(*k);
+    if (found == as_is.end() || found->second < kReliable) break;
+    out = *k;
+  }
+  return out;
+}
+
 std::optional<Need> SweepQuestion::need(const std::vector<int32_t>& grid) const {
   for (const int32_t k : grid)
     if (!correct.contains(k)) return std::nullopt;
@@ -177,7 +187,7 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
   for (const auto& t : results::tasks_of_run(store, run.run_id)) {
     struct Seen {
       SweepQuestion question;
-      std::map<int32_t, Mean> flops, nll;
+      std::map<int32_t, Mean> flops, nll, as_is;
     };
     std::map<std::pair<std::string, std::string>, Seen> questions;  // by sample and shift
     std::map<std::pair<std::string, int32_t>, CellSums> sums;       // by shift and k
@@ -210,9 +220,11 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
       c.nll.add(a.verdict->gold_nll_nats);
       c.margin.add(a.verdict->margin_nats);
       if (!a.verdict->correct) return true;
+      const auto right = static_cast<double>(*a.verdict->correct);
       auto& share = q.correct[k];
       const int n = ++q.graded[k];
-      share += (static_cast<double>(*a.verdict->correct) - share) / n;
+      share += (right - share) / n;
+      if (!other_way) seen.as_is[k].add(right);
       return true;
     });
     for (const auto& [key, c] : sums) {
@@ -245,6 +257,8 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
     for (auto& [id, seen] : questions) {
       for (const auto& [k, m] : seen.flops)
         if (m.value()) seen.question.flops[k] = *m.value();
+      for (const auto& [k, m] : seen.as_is)
+        if (m.value()) seen.question.as_is[k] = *m.value();
       for (const auto& [k, m] : seen.nll)
         if (m.value()) seen.question.gold_nll[k] = *m.value();
       s.questions.push_back(std::move(seen.question));

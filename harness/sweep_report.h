@@ -29,6 +29,7 @@ struct SweepQuestion {
   std::string shift = "clean";         // or name:severity, with its seed when it draws
   std::map<int32_t, double> correct;   // k -> share of the graded ways that were right
   std::map<int32_t, int> graded;       // k -> ways
+  std::map<int32_t, double> as_is;     // k -> share right of the query as it is, one way only
   std::map<int32_t, double> flops;     // k -> useful FLOPs, mean over the ways that counted them
   std::map<int32_t, double> gold_nll;  // k -> nats, mean over the ways that have it
   bool reliable(int32_t k) const;
@@ -37,6 +38,8 @@ struct SweepQuestion {
   // Smallest k from which every larger one is right too; smallest right k. Empty: none.
   std::optional<int32_t> k_stable(const std::vector<int32_t>& grid) const;
   std::optional<int32_t> k_first(const std::vector<int32_t>& grid) const;
+  // The same of the query as it is: luck counts, but alike for questions asked in one way only.
+  std::optional<int32_t> k_stable_as_is(const std::vector<int32_t>& grid) const;
 };
 
 struct SweepCell {

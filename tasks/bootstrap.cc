@@ -51,6 +51,7 @@ void set_interval(std::vector<double>& values, std::span<const double> left_out,
       static_cast<double>(asked - values.size()) > kMostUndefined * static_cast<double>(asked))
     return;
   std::sort(values.begin(), values.end());
+  if (values.front() == values.back()) return;
   const auto interval = resampled_interval(values, *e->value, left_out, level);
   e->interval = interval.interval;
   e->method = interval.method;
@@ -68,6 +69,16 @@ std::string_view interval_method_name(IntervalMethod method) {
       return "cluster bootstrap, percentile";
   }
   return "";
+}
+
+Estimate share(int64_t hits, int64_t n) {
+  Estimate out;
+  out.n = n;
+  if (n < 1) return out;
+  out.value = static_cast<double>(hits) / static_cast<double>(n);
+  out.interval = wilson_interval(hits, n);
+  out.method = IntervalMethod::score;
+  return out;
 }
 
 ResampledInterval resampled_interval(std::span<const double> sorted, double estimate,
@@ -108,7 +119,7 @@ std::vector<Estimate> bootstrap_sums(
     out[s].n = static_cast<int64_t>(n);
     if (!std::isnan(at[s])) out[s].value = at[s];
   }
-  if (n < 2) return out;
+  if (static_cast<int64_t>(n) < kFewestClusters) return out;
 
   std::mt19937_64 random(seed);
   std::vector<std::vector<double>> resampled(n_statistics), left_out(n_statistics);
@@ -139,7 +150,7 @@ Estimate bootstrap_draws(int64_t n_clusters,
   Estimate out;
   out.n = n_clusters;
   out.value = of(drawn);
-  if (n_clusters < 2 || !out.value) return out;
+  if (n_clusters < kFewestClusters || !out.value) return out;
   std::mt19937_64 random(seed);
   std::vector<double> values;
   for (int b = 0; b < n_resamples; ++b) {

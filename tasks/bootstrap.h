@@ -17,6 +17,7 @@ namespace tasks {
 enum class IntervalMethod { score, bootstrap_bca, bootstrap_percentile };
 std::string_view interval_method_name(IntervalMethod);
 
+inline constexpr int64_t kFewestClusters = 10;  // fewer: no interval
 inline constexpr int64_t kFewestClustersForBca = 40;
 inline constexpr int kResamples = 10000;
 inline constexpr uint64_t kResampleSeed = 1;
@@ -37,11 +38,14 @@ struct Estimate {
   std::optional<Interval>
       interval;  // absent too where more than 5% of the resamples were undefined
   IntervalMethod method = IntervalMethod::bootstrap_percentile;
-  int64_t n = 0;  // clusters
+  int64_t n = 0;  // clusters; of a share with Wilson's interval: of what it is a share
 };
 
+// hits of n independent items, with Wilson's interval (method score).
+Estimate share(int64_t hits, int64_t n);
+
 // Statistics of sums: rows [n_clusters, width] are added up over the drawn clusters, `of` writes
-// one value per statistic (NaN: not defined). Percentiles of fewer than two clusters are absent.
+// one value per statistic (NaN: not defined).
 std::vector<Estimate> bootstrap_sums(
     std::span<const double> rows, size_t width, size_t n_statistics,
     const std::function<void(std::span<const double> sums, std::span<double> out)>& of,

@@ -61,6 +61,40 @@ McNemar mcnemar(const PairedTable& t) {
   return {std::min(1.0, 2 * tail), std::min(1.0, 2 * tail - seen)};
 }
 
+double sign_flip_p(std::span<const double> differences) {
+  std::vector<double> d;
+  double sum = 0, scale = 0;
+  for (const double v : differences)
+    if (v != 0) {
+      d.push_back(v);
+      sum += v;
+      scale += std::abs(v);
+    }
+  if (d.empty()) return 1;
+  const double far = std::abs(sum) - 1e-12 * scale;  // sums of another order round differently
+  const auto flipped = [&](auto&& bit) {
+    double s = 0;
+    for (size_t i = 0; i < d.size(); ++i) s += bit(i) ? d[i] : -d[i];
+    return std::abs(s) >= far;
+  };
+  constexpr size_t kEnumerated = 16;
+  if (d.size() <= kEnumerated) {
+    const uint32_t all = 1u << d.size();
+    uint32_t as_far = 0;
+    for (uint32_t signs = 0; signs < all; ++signs)
+      as_far += flipped([&](size_t i) { return (signs >> i & 1) != 0; });
+    return static_cast<double>(as_far) / static_cast<double>(all);
+  }
+  std::mt19937_64 random(kPairedSeed);
+  std::vector<uint64_t> bits((d.size() + 63) / 64);
+  int as_far = 0;
+  for (int b = 0; b < kSignFlips; ++b) {
+    for (uint64_t& word : bits) word = random();
+    as_far += flipped([&](size_t i) { return (bits[i / 64] >> (i % 64) & 1) != 0; });
+  }
+  return (as_far + 1.0) / (kSignFlips + 1.0);
+}
+
 std::optional<PairedDifference> score_difference(const PairedTable& t, double level) {
   assert(level > 0 && level < 1);
   if (t.n() < 1) return std::nullopt;

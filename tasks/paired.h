@@ -30,6 +30,12 @@ McNemar mcnemar(const PairedTable&);
 // Fewer discordant pairs than this cannot reach an exact two-sided p below 0.05.
 inline constexpr int64_t kFewestDiscordant = 6;
 
+// Two-sided sign-flip (randomisation) test that paired differences are as likely up as down: the
+// share of sign assignments whose sum is as far from 0. All of them up to 16 differences, else
+// kSignFlips drawn ones with the observed one counted in. Zeros do not count.
+inline constexpr int kSignFlips = 20000;
+double sign_flip_p(std::span<const double> differences);
+
 struct PairedDifference {
   double difference = 0;  // mean over the questions
   double standard_error = 0;

@@ -17,8 +17,9 @@ FROM (SELECT a.*, h.family FROM v_attempt a JOIN query q ON q.query_id = a.query
 CREATE VIEW v_need AS
 WITH f AS (
   SELECT run_id, weights_sha256, sample_id, question_shift, question_seed, k_requested AS k,
-    COUNT(*) AS n_ways, AVG(COALESCE(correct, 0)) >= 0.75 AS reliable
-  FROM v_question WHERE run_kind = 'sweep' AND policy_kind = 'fixed' AND graded
+    COUNT(*) AS n_ways, AVG(correct) >= 0.75 AS reliable
+  FROM v_question WHERE run_kind = 'sweep' AND policy_kind = 'fixed' AND status <> 'infra'
+    AND correct IS NOT NULL
   GROUP BY run_id, sample_id, question_shift, question_seed, k_requested),
 w AS (
   SELECT *, MIN(reliable) OVER (PARTITION BY run_id, sample_id, question_shift, question_seed
@@ -28,7 +29,10 @@ g AS (
     MIN(CASE WHEN reliable THEN k END) AS k_first,
     MIN(CASE WHEN ok_from_here THEN k END) AS k_stable, COUNT(*) AS n_k, MIN(k) AS k_smallest,
     MAX(k) AS k_largest
-  FROM w GROUP BY run_id, sample_id, question_shift, question_seed)
+  FROM w GROUP BY run_id, sample_id, question_shift, question_seed
+  -- Where a k is missing the need is not known.
+  HAVING COUNT(*) = (SELECT COUNT(DISTINCT p.k_fixed) FROM planned_attempt x JOIN policy p USING(policy_id)
+    WHERE x.run_id = w.run_id))
 SELECT g.run_id AS sweep_run_id, g.weights_sha256, g.sample_id, g.question_shift, g.question_seed,
   g.n_ways, g.n_k, g.k_largest, g.k_first, g.k_stable,
   (SELECT MAX(f.k) FROM f WHERE f.run_id = g.run_id AND f.sample_id = g.sample_id
@@ -38,6 +42,8 @@ SELECT g.run_id AS sweep_run_id, g.weights_sha256, g.sample_id, g.question_shift
     WHEN g.k_first IS NOT NULL THEN 'inverse' ELSE 'never' END AS need
 FROM g;
 
+-- One row per (first answer of a query, sweep of the same weights that knows its need): where there
+-- are several sweeps, filter on sweep_run_id.
 CREATE VIEW v_misallocation AS
 SELECT a.run_id, n.sweep_run_id, a.policy, a.policy_kind, a.suite, a.task, a.cluster, a.source_key,
   a.shift, a.severity, a.query_id, a.attempt_id, a.repeat_ix, a.complexity, a.k_mean, a.capped,
@@ -58,7 +64,8 @@ SELECT a.run_id, n.sweep_run_id, a.policy, a.policy_kind, a.suite, a.task, a.clu
 FROM v_question a
 JOIN v_need n ON n.weights_sha256 = a.weights_sha256 AND n.sample_id = a.sample_id
   AND n.question_shift = a.question_shift AND n.question_seed = a.question_seed
-WHERE a.run_kind = 'policy' AND a.status = 'ok' AND a.graded AND a.k_mean IS NOT NULL;
+WHERE a.run_kind = 'policy' AND a.status = 'ok' AND a.correct IS NOT NULL
+  AND a.k_mean IS NOT NULL AND a.repeat_ix = 0;
 
 DELETE FROM columns WHERE tbl = 'v_need' AND col = 'query_id';
 UPDATE columns SET meaning = 'smallest swept k at which the question was right'

@@ -82,6 +82,35 @@ TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
   }
 }
 
+// Shifts that leave the ladder's key words alone; k cannot move where it is a constant.
+TEST_F(AuditRun, AConstantKDriftsNowhereAndTheAuditSaysNothingOfShifts) {
+  const auto shifted = [&](std::vector<std::string> a) {
+    a.insert(a.end(), {"--shift", "template:1,padding:1,option_order:1"});
+    const auto r = moeval(a);
+    ASSERT_EQ(r.code, 0) << r.err;
+  };
+  auto sweep = args("sweep", "ladder");
+  sweep.insert(sweep.end(), {"--grid", "1,8,16", "--ways", "1"});
+  shifted(sweep);
+  auto fixed = args("run", "ladder");
+  fixed.insert(fixed.end(), {"--policy", "fixed:8"});
+  shifted(fixed);
+  const auto j = audit();
+  EXPECT_EQ(j["need_unknown"], 0);  // the sweep with these shifts is the one that is taken
+  ASSERT_EQ(j["tasks"].size(), 1u);
+  ASSERT_EQ(j["tasks"][0]["shifts"].size(), 3u);
+  for (const auto& d : j["tasks"][0]["shifts"]) {
+    EXPECT_EQ(d["n"], 36);
+    EXPECT_EQ(d["k_drift"]["value"], 0) << d["shift"];
+    EXPECT_EQ(d["k_drift_p"], 1);
+    EXPECT_EQ(d["same_k"]["value"], 1);
+    EXPECT_EQ(d["excess_drift"]["value"], 0);
+    EXPECT_EQ(d["right_to_wrong"].get<int>() + d["wrong_to_right"].get<int>(), 0);
+  }
+  for (const auto& f : j["tasks"][0]["findings"])
+    EXPECT_EQ(f.get<std::string>().find("drift"), std::string::npos) << f;
+}
+
 TEST_F(AuditRun, ASpuriousCueIsCaughtWhereItMeansNothing) {
   run_table("shortcut");
   const auto j = audit();
@@ -114,6 +143,7 @@ TEST_F(AuditRun, WhatCannotBeComparedIsRefusedInWords) {
   auto other = run_args("mmlu", db(), {"--limit", "1"});
   ASSERT_EQ(moeval(other).code, 0);
   refused({"--run", "latest"}, 2, "no complete sweep of");
+  refused({}, 2, "no complete sweep of");
   refused({"--run", "latest", "--sweep", "latest~1"}, 7, "weights");
   run("fixed:16");
   auto narrow = args("sweep", "ladder");

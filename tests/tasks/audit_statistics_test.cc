@@ -9,6 +9,7 @@
 #include "tasks/bootstrap.h"
 #include "tasks/calibration.h"
 #include "tasks/multiple_tests.h"
+#include "tasks/paired.h"
 #include "tasks/ranks.h"
 #include "tests/tasks/golden.h"
 
@@ -144,18 +145,33 @@ TEST(BootstrapTest, TheIntervalOfARatioEqualsSciPy) {
 }
 
 TEST(BootstrapTest, WhatIsNotDefinedHasNoInterval) {
-  const std::vector<double> rows{1, 0, 1, 0, 1, 0, 1, 1};  // the second sum is 0 in many resamples
+  // The second sum is 0 in a third of the resamples.
+  std::vector<double> rows;
+  for (int i = 0; i < 12; ++i) rows.insert(rows.end(), {1, i == 0 ? 1.0 : 0.0});
   const auto got = bootstrap_sums(rows, 2, 2, [](auto sums, auto out) {
     out[0] = sums[1] > 0 ? sums[0] / sums[1] : NAN;
     out[1] = NAN;
   });
-  EXPECT_EQ(got[0].value, 4);
+  EXPECT_EQ(got[0].value, 12);
   EXPECT_FALSE(got[0].interval);
   EXPECT_FALSE(got[1].value);
   const auto one =
       bootstrap_sums(std::vector<double>{3}, 1, 1, [](auto sums, auto out) { out[0] = sums[0]; });
   EXPECT_EQ(one[0].value, 3);
   EXPECT_FALSE(one[0].interval);
+}
+
+TEST(SignFlipTest, EqualsTheEnumerationAndTheBinomial) {
+  // All differences alike: the sum is as far out only when all signs agree.
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>(5, 1.0)), 2.0 / 32);
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{1, 1, 0, 0}), 0.5);
+  EXPECT_DOUBLE_EQ(sign_flip_p(std::vector<double>{3, -1, -1}), 1);
+  EXPECT_EQ(sign_flip_p(std::vector<double>{0, 0}), 1);
+  EXPECT_EQ(sign_flip_p({}), 1);
+  // Drawn: P(|sum of 40 signs| >= 12) = 0.0807.
+  std::vector<double> values(40, 1.0);
+  for (size_t i = 0; i < 14; ++i) values[i] = -1;
+  EXPECT_NEAR(sign_flip_p(values), 0.0807, 0.01);
 }
 
 TEST(BootstrapTest, DrawsCoverTheRankCorrelationOfAPlantedPopulation) {
