@@ -118,7 +118,7 @@ TEST_F(AuditRun, ASpuriousCueIsCaughtWhereItMeansNothing) {
   const auto& learned = j["tasks"][0];
   const auto& shifted = j["tasks"][1];
   EXPECT_EQ(learned["task"], "ladder");
-  EXPECT_GT(learned["prediction"]["spearman_finite"]["interval"][0], 0.5);
+  EXPECT_GT(learned["prediction"]["spearman_finite"]["interval"][0], 0.3);
   EXPECT_LT(shifted["prediction"]["spearman_finite"]["interval"][0], 0.2);
   EXPECT_GT(shifted["clean"]["under_allocation"]["value"],
             2 * learned["clean"]["under_allocation"]["value"].get<double>());
