@@ -180,33 +180,6 @@ void add_store_commands(CLI::App& app, ExportOptions& e, VerifyOptions& v, Resco
   sub->callback([&] { chosen = [&] { return command_rescore(r); }; });
 }
 
-void add_comparisons(CLI::App& app, CompareOptions& c, GateOptions& g, Command& chosen) {
-  auto* sub = add(app, "compare", "Two runs, question by question: scores, flips, experts, FLOPs",
-                  "moeval compare latest~1 latest");
-  sub->add_option("A", c.run_a,
-                  "uuid or its beginning, 'latest', 'latest~1'; RUN@POLICY of a run with several")
-      ->required();
-  sub->add_option("B", c.run_b, "the other run; differences are B - A")->required();
-  add_db(sub, c.db);
-  sub->add_option("--db-b", c.db_b, "SQLite file of B (default: --db)");
-  sub->add_option("--max-flips", c.max_flips, "how many changed answers are listed a task")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_format(sub, c.format);
-  sub->callback([&] { chosen = [&] { return command_compare(c); }; });
-
-  sub = add(app, "gate", "Is a run good enough beside a baseline? Says so by its exit code",
-            "moeval gate --baseline latest~1 --candidate latest --policy gate.json");
-  sub->add_option("--candidate", g.candidate, "RUN or RUN@POLICY, as in compare");
-  sub->add_option("--baseline", g.baseline, "RUN or RUN@POLICY");
-  sub->add_option("--policy", g.policy, "policy file, JSON (default: the built-in one)");
-  sub->add_flag("--print-policy", g.print_policy, "print the policy with every default filled in");
-  add_db(sub, g.db);
-  sub->add_option("--baseline-db", g.baseline_db, "SQLite file of the baseline (default: --db)");
-  add_format(sub, g.format);
-  sub->callback([&] { chosen = [&] { return command_gate(g); }; });
-}
-
 void add_perplexity(CLI::App& app, PerplexityOptions& o, Command& chosen) {
   auto* sub = add(app, "perplexity", "Perplexity of a text at every k, and the distance to a model",
                   "moeval perplexity --model nested --reference smollm2-135m --file text.txt "
@@ -362,6 +335,7 @@ int run_command_line(int argc, char** argv) {
   VerifyOptions verify;
   RescoreOptions rescore;
   CompareOptions compare;
+  AuditOptions audit;
   GateOptions gate;
   InspectOptions inspect;
   PerplexityOptions perplexity;
@@ -378,7 +352,7 @@ int run_command_line(int argc, char** argv) {
   add_training(app, train, predict, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
-  add_comparisons(app, compare, gate, chosen);
+  add_comparisons(app, compare, gate, audit, chosen);
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
   add_perplexity(app, perplexity, chosen);

@@ -41,16 +41,14 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
       ->capture_default_str();
   sub->add_option("--latency-cap", o.latency_cap_ms, "ms, for --mu");
   sub->add_option("--latency-coefficients", o.latency_file, "as in run, for --mu");
-  sub->add_option("--entropy", o.entropy, "weight of the entropy bonus")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  sub->add_option("--entropy", o.entropy, "weight of the entropy bonus (default: 0.01)")
+      ->check(CLI::NonNegativeNumber);
   sub->add_option("--hidden", o.hidden, "widths of the hidden layers, comma-separated; 0 = none")
       ->delimiter(',')
       ->capture_default_str();
   sub->add_option("--folds", o.folds, "for cross-fitting by seed item")->capture_default_str();
-  sub->add_option("--epochs", o.epochs, "at most; training stops early")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  sub->add_option("--epochs", o.epochs, "at most (default: 300); training stops early")
+      ->check(CLI::PositiveNumber);
   sub->add_option("--seed", o.seed, "of folds, weights, order and draws")->capture_default_str();
   sub->add_option("--write-tables", o.tables,
                   "folder for the cross-fitted decisions, for run --policy table:FILE");

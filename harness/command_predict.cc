@@ -104,7 +104,7 @@ int command_predict(const PredictOptions& o) {
     all.push_back(std::move(p));
   }
   if (o.format == Format::json) {
-    auto j = nlohmann::ordered_json::array();
+    std::string lines;  // one question a line
     for (const auto& p : all) {
       nlohmann::ordered_json one{{"question", p.question},
                                  {"tokens", p.tokens},
@@ -122,9 +122,10 @@ int command_predict(const PredictOptions& o) {
         one["p_k"].push_back({k, probability});
       if (p.k_needed) one["k_needed"] = *p.k_needed;
       if (p.flops_needed) one["flops_needed"] = *p.flops_needed;
-      j.push_back(std::move(one));
+      lines += lines.empty() ? "" : ",\n";
+      lines += one.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }
-    fmt::print("{}\n", j.dump(1, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("[{}]\n", lines);
     return kOk;
   }
   TextTable table({{"k", Align::right},

@@ -54,8 +54,8 @@ TrainingPlan plan_of(const TrainOptions& o) {
   std::erase(t.hidden, 0);
   if (o.lambda) t.lambda = *o.lambda;
   t.mu = o.mu;
-  t.entropy = o.entropy;
-  t.epochs = o.epochs;
+  if (o.entropy) t.entropy = *o.entropy;
+  if (o.epochs) t.epochs = *o.epochs;
   t.seed = o.seed;
   return p;
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/convert/options.h"
-#include "engine/train/cross_fit.h"
+#include "engine/train/objective.h"
 #include "harness/run_spec.h"
 
 namespace harness {
@@ -40,11 +40,13 @@ struct TrainOptions {
   engine::train::Objective objective = engine::train::Objective::policy;
   engine::train::Head head = engine::train::Head::ordinal;
   std::optional<double> lambda, target_cost;  // at most one
-  double mu = 0, entropy = engine::train::Options{}.entropy;
+  double mu = 0;
+  std::optional<double> entropy;  // these two: engine/train/options.h
+  std::optional<int> epochs;
   std::optional<double> latency_cap_ms;
   std::string latency_file;
   std::vector<int64_t> hidden = {64};  // 0 = none
-  int folds = 5, epochs = engine::train::Options{}.epochs;
+  int folds = 5;
   uint64_t seed = 0;
   bool curve = false;
   std::string tables;  // folder for the cross-fitted decisions; empty = none
@@ -105,6 +107,16 @@ struct CompareOptions {
   Format format = Format::table;
 };
 int command_compare(const CompareOptions&);
+
+struct AuditOptions {
+  std::string run = "latest";  // RUN or RUN@POLICY
+  std::string sweep;           // run; empty = the newest complete sweep of the same weights
+  std::string db = "results/moeval.db";
+  double lambda = 0.1;
+  int64_t max_worst = 5;
+  Format format = Format::table;
+};
+int command_audit(const AuditOptions&);
 
 struct GateOptions {
   std::string candidate, baseline;  // RUN or RUN@POLICY

@@ -30,7 +30,7 @@ StandardTables make_standard_tables(
     const std::function<int64_t(const std::string& task, const std::string& sample)>& length_of) {
   std::map<std::string, std::vector<Decided>> by_task;
   for (const auto& q : sweep.questions)
-    if (q.need(sweep.grid))
+    if (q.shift == "clean" && q.need(sweep.grid))
       by_task[q.task].push_back(
           {q.sample, fmt::format("{}:{}", q.task, q.sample), oracle_k(q, sweep.grid)});
   StandardTables out;

@@ -52,11 +52,6 @@ std::optional<tasks::Interval> interval_of(const std::vector<double>& values, bo
   return b && !alike ? std::optional(b->interval) : std::nullopt;
 }
 
-// Orders and wordings are ways to ask one question; a shift proper is a question of its own.
-bool is_other_question(const std::string& family) {
-  return family != "clean" && family != "option_order" && family != "wording";
-}
-
 json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 std::string text(const std::optional<double>& x, const char* format) {
@@ -71,7 +66,7 @@ struct NeedCounts {
 std::map<std::string, NeedCounts> need_counts(const Sweep& s) {
   std::map<std::string, NeedCounts> out;
   for (const auto& q : s.questions) {
-    auto& c = out[q.task];
+    auto& c = out[q.shift == "clean" ? q.task : q.task + " " + q.shift];
     if (const auto need = q.need(s.grid)) {
       ++c.n[*need];
       ++c.total;
@@ -102,6 +97,7 @@ std::string render_json(const Sweep& s) {
   for (const auto& c : s.cells)
     j["cells"].push_back(
         {{"task", c.task},
+         {"shift", c.shift},
          {"k", c.k},
          {"chance", number(c.chance)},
          {"n", c.n},
@@ -157,6 +153,17 @@ std::optional<Need> SweepQuestion::need(const std::vector<int32_t>& grid) const 
   return k_first(grid) ? Need::inverse : Need::never;
 }
 
+bool is_other_question(const std::string& family) {
+  return family != "clean" && family != "option_order" && family != "wording";
+}
+
+std::string question_shift(const results::StoredAttempt& a) {
+  if (!is_other_question(a.shift.family)) return "clean";
+  std::string out = fmt::format("{}:{}", a.shift.name, a.shift.severity);
+  if (a.shift_seed != 0) out += fmt::format(" seed {}", a.shift_seed);
+  return out;
+}
+
 Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid) {
   const auto run = results::find_run(store, run_uuid);
   if (run.run.kind != "sweep")
@@ -168,27 +175,38 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
   s.weights_sha256 = run.model.weights_sha256;
   std::set<int32_t> ks;
   for (const auto& t : results::tasks_of_run(store, run.run_id)) {
-    std::map<std::string, SweepQuestion> questions;
-    std::map<int32_t, CellSums> sums;
+    struct Seen {
+      SweepQuestion question;
+      std::map<int32_t, Mean> flops, nll;
+    };
+    std::map<std::pair<std::string, std::string>, Seen> questions;  // by sample and shift
+    std::map<std::pair<std::string, int32_t>, CellSums> sums;       // by shift and k
     results::AttemptFilter filter;
     filter.run_id = run.run_id;
     filter.task_id = t.task_id;
     filter.with_text = false;
     results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-      if (!a.policy.k_fixed || is_other_question(a.shift.family)) return true;
+      if (!a.policy.k_fixed) return true;
       const auto k = static_cast<int32_t>(*a.policy.k_fixed);
       ks.insert(k);
-      auto& c = sums[k];
+      const auto shift = question_shift(a);
+      auto& c = sums[{shift, k}];
       if (a.attempt.status == "infra") return true;
       ++c.attempts;
       c.failed += a.attempt.status != "ok";
       if (a.attempt.useful) c.flops.add(static_cast<double>(a.attempt.useful->total()));
       c.k.add(a.attempt.k_mean);
-      auto& q = questions[a.sample.source_key];
+      Seen& seen = questions[{a.sample.source_key, shift}];
+      auto& q = seen.question;
       q.task = t.task.name;
+      q.shift = shift;
       q.sample = a.sample.source_key;
       q.cluster = a.sample.cluster.value_or(a.sample.source_key);
+      const bool other_way = shift == "clean" && a.shift.family != "clean";
+      if (a.attempt.useful && !other_way)
+        seen.flops[k].add(static_cast<double>(a.attempt.useful->total()));
       if (!a.verdict) return true;
+      seen.nll[k].add(a.verdict->gold_nll_nats);
       c.nll.add(a.verdict->gold_nll_nats);
       c.margin.add(a.verdict->margin_nats);
       if (!a.verdict->correct) return true;
@@ -197,20 +215,24 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
       share += (static_cast<double>(*a.verdict->correct) - share) / n;
       return true;
     });
-    for (const auto& [k, c] : sums) {
+    for (const auto& [key, c] : sums) {
+      const auto& [shift, k] = key;
       SweepCell cell;
       cell.task = t.task.name;
+      cell.shift = shift;
       cell.k = k;
       cell.chance = t.task.chance;
       cell.attempts = c.attempts;
       cell.failed = c.failed;
       std::vector<double> values;
       bool several = false;
-      for (const auto& [key, q] : questions)
-        if (const auto found = q.correct.find(k); found != q.correct.end()) {
-          values.push_back(found->second);
-          several |= q.graded.at(k) > 1;
-        }
+      for (const auto& [id, seen] : questions) {
+        const auto& q = seen.question;
+        const auto found = q.correct.find(k);
+        if (q.shift != shift || found == q.correct.end()) continue;
+        values.push_back(found->second);
+        several |= q.graded.at(k) > 1;
+      }
       cell.n = static_cast<int64_t>(values.size());
       cell.accuracy = tasks::mean(values);
       cell.interval = interval_of(values, several);
@@ -220,7 +242,13 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
       cell.mean_k = c.k.value();
       s.cells.push_back(std::move(cell));
     }
-    for (auto& [key, q] : questions) s.questions.push_back(std::move(q));
+    for (auto& [id, seen] : questions) {
+      for (const auto& [k, m] : seen.flops)
+        if (m.value()) seen.question.flops[k] = *m.value();
+      for (const auto& [k, m] : seen.nll)
+        if (m.value()) seen.question.gold_nll[k] = *m.value();
+      s.questions.push_back(std::move(seen.question));
+    }
   }
   s.grid.assign(ks.begin(), ks.end());
   return s;
@@ -231,7 +259,9 @@ std::string render_sweep(const Sweep& s, Format format) {
   const auto as = [format](const TextTable& t) {
     return format == Format::markdown ? t.markdown() : t.terminal();
   };
-  TextTable table({{"task"},
+  const bool shifted = std::any_of(s.cells.begin(), s.cells.end(),
+                                   [](const SweepCell& c) { return c.shift != "clean"; });
+  TextTable table({{shifted ? "task, shift" : "task"},
                    {"k", Align::right},
                    {"n", Align::right},
                    {"accuracy", Align::right},
@@ -243,8 +273,8 @@ std::string render_sweep(const Sweep& s, Format format) {
                    {"mean k", Align::right},
                    {"failed", Align::right}});
   for (const auto& c : s.cells)
-    table.add({c.task, std::to_string(c.k), std::to_string(c.n),
-               c.accuracy ? fmt::format("{:.1f}%", 100 * *c.accuracy) : "n/a",
+    table.add({c.shift == "clean" ? c.task : c.task + " " + c.shift, std::to_string(c.k),
+               std::to_string(c.n), c.accuracy ? fmt::format("{:.1f}%", 100 * *c.accuracy) : "n/a",
                c.interval ? fmt::format("[{:.1f}, {:.1f}]", 100 * c.interval->lower,
                                         100 * c.interval->upper)
                           : "n/a",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/commands.h"
+#include "results/queries.h"
 #include "results/result_store.h"
 #include "tasks/metrics.h"
 
@@ -22,10 +23,14 @@ constexpr double kReliable = 0.75;
 enum class Need { easy, elastic, never, inverse };
 const char* need_name(Need);
 
+// Option orders and wordings are ways to ask one question; under a shift it is another question.
 struct SweepQuestion {
   std::string task, sample, cluster;
-  std::map<int32_t, double> correct;  // k -> share of the graded variants that were right
-  std::map<int32_t, int> graded;      // k -> variants
+  std::string shift = "clean";         // or name:severity, with its seed when it draws
+  std::map<int32_t, double> correct;   // k -> share of the graded ways that were right
+  std::map<int32_t, int> graded;       // k -> ways
+  std::map<int32_t, double> flops;     // k -> useful FLOPs, mean over the ways that counted them
+  std::map<int32_t, double> gold_nll;  // k -> nats, mean over the ways that have it
   bool reliable(int32_t k) const;
   // Known when every k of the grid is graded.
   std::optional<Need> need(const std::vector<int32_t>& grid) const;
@@ -35,7 +40,7 @@ struct SweepQuestion {
 };
 
 struct SweepCell {
-  std::string task;
+  std::string task, shift;
   int32_t k = 0;
   std::optional<double> chance;
   int64_t n = 0, attempts = 0, failed = 0;  // graded questions; attempts stored
@@ -49,9 +54,16 @@ struct SweepCell {
 struct Sweep {
   std::string run_uuid, status, model, weights_sha256;
   std::vector<int32_t> grid;
-  std::vector<SweepCell> cells;  // by task, then k
+  std::vector<SweepCell> cells;  // by task, then shift, then k
   std::vector<SweepQuestion> questions;
 };
+
+// Orders and wordings are ways to ask one question; a shift proper makes another one.
+bool is_other_question(const std::string& shift_family);
+
+// What tells the questions of one sample apart: "clean" for a way to ask it as it is, else
+// "typos:2", "typos:2 seed 7".
+std::string question_shift(const results::StoredAttempt&);
 
 // Throws UsageError when the run is no sweep.
 Sweep read_sweep(const results::ResultStore&, const std::string& run_uuid);

@@ -20,11 +20,6 @@
 namespace harness {
 namespace {
 
-// Questions asked in these ways are the same question; other shifts change it.
-bool same_question(const results::ShiftRow& s) {
-  return s.family == "clean" || s.family == "option_order" || s.family == "wording";
-}
-
 struct Seen {
   SweepQuestion question;
   std::map<int32_t, double> flops;  // k -> sum over the attempts that were counted
@@ -40,7 +35,8 @@ std::map<std::string, Seen> read_task(const results::ResultStore& store, int64_t
   filter.task_id = task.task_id;
   filter.with_text = false;
   results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-    if (!a.policy.k_fixed || !same_question(a.shift) || a.attempt.status == "infra") return true;
+    if (!a.policy.k_fixed || is_other_question(a.shift.family) || a.attempt.status == "infra")
+      return true;
     const auto k = static_cast<int32_t>(*a.policy.k_fixed);
     Seen& s = out[a.sample.source_key];
     s.question.task = task.task.name;

@@ -12,20 +12,6 @@ namespace {
 
 constexpr uint64_t kFolds = 100;  // use of the seed, apart from those of training
 
-uint64_t flops_of(const Mlp& net) {
-  uint64_t sum = 0;
-  for (const auto& l : net.layers()) sum += 2 * static_cast<uint64_t>(l.n_in * l.n_out);
-  return sum;
-}
-
-// Once a lambda is chosen, the last layer has n_k outputs.
-uint64_t flops_of(const PolicyModel& m) {
-  const auto& last = m.net.layers().back();
-  const auto n_basis = static_cast<int64_t>(m.basis(1).size());
-  return flops_of(m.net) -
-         2 * static_cast<uint64_t>(last.n_in * (last.n_out - last.n_out / n_basis));
-}
-
 }  // namespace
 
 size_t Fitted::decide(std::span<const float> features, double lambda) const {
@@ -33,7 +19,16 @@ size_t Fitted::decide(std::span<const float> features, double lambda) const {
   return train::plug_in(success.p(features), cost, lambda);
 }
 
-uint64_t Fitted::flops() const { return flops_of(success.net) + (policy ? flops_of(*policy) : 0); }
+uint64_t Fitted::flops() const {
+  const auto& layers = success.net.layers();
+  const int64_t n_k = success.net.n_out(), nets = policy ? 2 : 1;
+  int64_t width = success.net.n_in(), products = 0;
+  for (size_t i = 0; i + 1 < layers.size(); ++i) {
+    products += width * nets * layers[i].n_out;
+    width = nets * layers[i].n_out;
+  }
+  return 2 * static_cast<uint64_t>(products + width * nets * n_k);
+}
 
 Fitted fit(const Examples& ex, std::span<const int64_t> rows, Objective objective,
            const Options& o) {

@@ -10,9 +10,6 @@
 
 namespace engine::train {
 
-// What the exported rule is: argmax p_k - lambda cost_k, or the policy head by either gradient.
-enum class Objective { success, policy, reinforce };
-
 struct Fitted {
   SuccessModel success;
   std::optional<PolicyModel> policy;
@@ -20,7 +17,8 @@ struct Fitted {
 
   // Index of k by the rule.
   size_t decide(std::span<const float> features, double lambda) const;
-  uint64_t flops() const;  // of one decision
+  // Of one decision by the exported file: its networks are blocks of one, zeros between them.
+  uint64_t flops() const;
 };
 Fitted fit(const Examples&, std::span<const int64_t> rows, Objective, const Options&);
 

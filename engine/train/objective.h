@@ -12,6 +12,9 @@ namespace engine::train {
 // free: each o_k is a logit. (engine/policy/predictor_file.h)
 enum class Head { ordinal, free };
 
+// What the exported rule is: argmax p_k - lambda cost_k, or the policy head by either gradient.
+enum class Objective { success, policy, reinforce };
+
 std::vector<double> success_probabilities(Head, std::span<const double> outputs);
 
 // Mean over the seen k of -(y log p_k + (1 - y) log(1 - p_k)), y in [0, 1]. seen: [n_k] or empty =

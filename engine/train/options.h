@@ -23,8 +23,8 @@ struct Options {
   double entropy = 0.01;  // beta of the entropy bonus
   int epochs = 300;       // at most
   int patience = 40;      // epochs without a better held-out score
-  int64_t batch = 32;
-  double rate = 3e-3, decay = 3e-3;  // of Adam
+  int64_t batch = 16;
+  double rate = 3e-3, decay = 1e-2;  // of Adam
   double held_out = 0.2;             // share of the clusters that early stopping looks at
   uint64_t seed = 0;
 };

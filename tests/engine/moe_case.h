@@ -200,9 +200,10 @@ class Layer {
 
 // What a MoeLayer gave for a batch.
 struct Ran {
-  std::vector<int16_t> ids;    // [m, kMaxBudget]
-  std::vector<float> margins;  // [m]
-  std::vector<float> y;        // [m, d_model]
+  std::vector<int16_t> ids;                 // [m, kMaxBudget]
+  std::vector<float> margins;               // [m]
+  std::vector<float> y;                     // [m, d_model]
+  std::vector<engine::RouterFault> faults;  // [m]
   kernels::Cost routing, running;
 };
 
@@ -224,6 +225,7 @@ inline Ran run(const Layer& layer, GateNorm norm, int32_t at, const std::vector<
   ran.running.flops -= ran.routing.flops;
   ran.running.weight_bytes -= ran.routing.weight_bytes;
   ran.ids.assign(step.ids(at), step.ids(at) + m * kMaxBudget);
+  ran.faults.assign(step.faults(), step.faults() + m);
   ran.margins.assign(step.margins(at), step.margins(at) + m);
   return ran;
 }

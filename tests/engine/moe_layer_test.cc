@@ -124,7 +124,11 @@ TEST(MoeLayer, KeepsANanInTheRowItCameFrom) {
           if (r != 4 && r != 17) {
             EXPECT_TRUE(same_bits(row, want.y.data() + r * kModel, kModel)) << r;
             EXPECT_TRUE(same_bits(&got.margins[r], &want.margins[r], 1)) << r;
+            EXPECT_FALSE(got.faults[r]) << r;
           } else {
+            const bool routed = budgets[r].k_of(1) > model.moe.n_shared;
+            EXPECT_EQ(got.faults[r].layer, routed ? 1 : -1) << r;
+            EXPECT_EQ(got.faults[r].input, routed) << r;
             EXPECT_TRUE(std::all_of(row, row + kModel, [](float v) { return std::isnan(v); })) << r;
           }
         }
@@ -142,6 +146,10 @@ TEST(MoeLayer, GivesNanWhereAScoreIsNotFinite) {
   budget.k = 3;
   const Ran got = run(layer, GateNorm::model, 0, random_floats(2 * kModel, 3), {budget, budget});
   for (const float v : got.y) EXPECT_TRUE(std::isnan(v));
+  for (const engine::RouterFault& fault : got.faults) {
+    EXPECT_EQ(fault.layer, 0);
+    EXPECT_FALSE(fault.input);
+  }
   EXPECT_EQ(got.ids[2], 2);
   EXPECT_EQ(got.ids[3], -1);
 }

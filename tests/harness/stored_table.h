@@ -36,4 +36,15 @@ inline std::string rows(const std::filesystem::path& db, const std::string& sql)
   return out;
 }
 
+// Runs statements that change a database, as nobody should.
+inline void change(const std::filesystem::path& db, const std::string& sql) {
+  sqlite3* handle = nullptr;
+  const bool done =
+      sqlite3_open_v2(db.c_str(), &handle, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK &&
+      sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
+  const std::string why = sqlite3_errmsg(handle);
+  sqlite3_close(handle);
+  if (!done) throw std::runtime_error(why + " in: " + sql);
+}
+
 }  // namespace stored

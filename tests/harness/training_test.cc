@@ -24,8 +24,9 @@ class Training : public PolicyRunTest {
   std::string file(const std::string& name = "p.safetensors") const {
     return folder_.path() / name;
   }
-  program::Result train(std::vector<std::string> more, const std::string& database) const {
-    std::vector<std::string> args = {"train", "--db", database, "--out", file()};
+  program::Result train(std::vector<std::string> more, const std::string& database,
+                        const std::string& out = "p.safetensors") const {
+    std::vector<std::string> args = {"train", "--db", database, "--out", file(out)};
     args.insert(args.end(), more.begin(), more.end());
     return moeval(args);
   }
@@ -81,7 +82,7 @@ class LadderTraining : public Training {
 };
 
 TEST_F(LadderTraining, APolicyFromASweepComesNearTheOracleOnQuestionsThatItNeverSaw) {
-  const auto j = report(train({"--format", "json", "--lambda", "0.1"}, swept()));
+  const auto j = report(train({"--format", "json", "--lambda", "1"}, swept()));
   EXPECT_EQ(j["questions"], 4 * kPerSubject);
   EXPECT_EQ(row(j, "oracle")["lambda_regret"], 0);
   EXPECT_EQ(row(j, "oracle")["share_of_oracle_gain"], 1);
@@ -96,7 +97,7 @@ TEST_F(LadderTraining, APolicyFromASweepComesNearTheOracleOnQuestionsThatItNever
   // The file in the engine, on the other split. Costs of each k are the sweep's; accuracies of
   // static k are planted, the policy's are answers.
   const auto database = db("runs.db");
-  for (const std::string policy : {"predictor:" + file(), std::string("fixed:16")})
+  for (const auto& policy : {"predictor:" + file(), std::string("fixed:16")})
     ASSERT_EQ(moeval({"run", "--model", "ladder", "--tasks", "ladder", "--num-fewshot", "0",
                       "--policy", policy, "--db", database})
                   .code,
@@ -191,7 +192,8 @@ TEST_F(LadderTraining, LambdaIsFoundForAWantedCost) {
 
 TEST_F(LadderTraining, TablesOfTheCrossFittedDecisionsRun) {
   const std::string tables = folder_.path() / "tables";
-  const auto j = report(train({"--format", "json", "--write-tables", tables}, swept()));
+  const auto j =
+      report(train({"--format", "json", "--epochs", "40", "--write-tables", tables}, swept()));
   for (const std::string name : {"policy", "plug_in", "knn", "best_static", "oracle"}) {
     SCOPED_TRACE(name);
     const auto run = moeval({"run", "--model", "ladder", "--tasks", "ladder_train", "--limit",
@@ -207,7 +209,7 @@ TEST_F(LadderTraining, TablesOfTheCrossFittedDecisionsRun) {
 }
 
 TEST_F(LadderTraining, PredictSaysWhatARunWouldDo) {
-  ASSERT_EQ(train({}, swept()).code, 0);
+  ASSERT_EQ(train({"--epochs", "120"}, swept()).code, 0);
   std::string lines;
   std::map<std::string, int> wanted;
   ASSERT_EQ(moeval({"run", "--model", "ladder", "--tasks", "ladder", "--limit", "9",
@@ -244,8 +246,9 @@ TEST_F(LadderTraining, PredictSaysWhatARunWouldDo) {
 TEST_F(Training, WhatIsWrongIsSaidInWords) {
   const auto swept = db("sweep.db");
   sweep(swept, "1,4,16", "2");
-  const auto refused = [&](std::vector<std::string> more, int code, const std::string& database) {
-    const auto out = train(std::move(more), database);
+  const auto refused = [&](std::vector<std::string> more, int code, const std::string& database,
+                           const std::string& to = "p.safetensors") {
+    const auto out = train(std::move(more), database, to);
     EXPECT_EQ(out.code, code) << out.err;
     EXPECT_FALSE(std::filesystem::exists(file()));
     EXPECT_EQ(std::count(out.err.begin(), out.err.end(), '\n'), 1) << out.err;
@@ -257,7 +260,7 @@ TEST_F(Training, WhatIsWrongIsSaidInWords) {
   EXPECT_THAT(refused({"--target-cost", "1.5"}, 2, swept), HasSubstr("1.5"));
   EXPECT_THAT(refused({"--mu", "1"}, 2, swept), HasSubstr("--latency-cap"));
   EXPECT_THAT(refused({"--sweep", "zzz"}, 2, swept), HasSubstr("zzz"));
-  EXPECT_THAT(refused({"--out", "/nowhere/p.safetensors"}, 2, swept), HasSubstr("no such folder"));
+  EXPECT_THAT(refused({}, 2, swept, "none/p.safetensors"), HasSubstr("no such folder"));
   // Another model: the same shape, other weights.
   const auto other = folder_.path() / "other";
   support::write_tiny_model(other, {.n_experts = 8});
@@ -271,8 +274,13 @@ TEST_F(Training, WhatIsWrongIsSaidInWords) {
   // No sweep at all.
   ASSERT_EQ(moeval(args("run", "mmlu_cloze", db("run.db"), {"--limit", "1"})).code, 0);
   EXPECT_THAT(refused({"--data", "embedded"}, 2, db("run.db")), HasSubstr("is no sweep"));
-  // An interrupted one: a planned k without a result.
-  stored::rows(swept, "SELECT 1");
+  // An unfinished one: a planned k without a result.
+  const auto copy = db("unfinished.db");
+  std::filesystem::copy(swept, copy);
+  stored::change(copy,
+                 "DELETE FROM verdict WHERE attempt_id IN (SELECT attempt_id FROM attempt WHERE "
+                 "k_requested = 4)");
+  EXPECT_THAT(refused({"--data", "embedded"}, 4, copy), HasSubstr("nothing is graded at k = 4"));
   ASSERT_EQ(train({"--data", "embedded", "--epochs", "3", "--folds", "2"}, swept).code, 0);
   // predict
   const auto predict = [&](const std::string& model, const std::string& text) {

@@ -1,0 +1,340 @@
+#include "harness/allocation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/train/outcome.h"
+#include "tasks/calibration.h"
+#include "tasks/ranks.h"
+
+namespace harness {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+// Lambdas at which the oracle's frontier is traced: 0.001 to 10.
+constexpr int kFrontier = 17;
+double frontier_lambda(int i) { return std::pow(10.0, -3 + 0.25 * i); }
+
+// Swept k next below k_stable; 0 when k_stable is the smallest.
+double k_prev(int32_t stable, const std::vector<int32_t>& grid) {
+  double out = 0;
+  for (const int32_t k : grid)
+    if (k < stable) out = k;
+  return out;
+}
+
+double full_flops(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  return q.need->flops.at(grid.back());
+}
+
+double ratio(double a, double b) { return b > 0 ? a / b : kNone; }
+
+// Chance that a question which is right in `share` of `ways` independent ways is reliably so.
+double reliable_by_luck(double share, int ways) {
+  double p = 0;
+  for (int right = 0; right <= ways; ++right) {
+    if (static_cast<double>(right) < kReliable * ways) continue;
+    p += std::exp(std::lgamma(ways + 1.0) - std::lgamma(right + 1.0) -
+                  std::lgamma(ways - right + 1.0)) *
+         std::pow(share, right) * std::pow(1 - share, ways - right);
+  }
+  return p;
+}
+
+std::optional<double> violations_of_a_guesser(const std::vector<const AuditedQuery*>& queries,
+                                              const std::vector<int32_t>& grid) {
+  double sum = 0;
+  for (const auto* q : queries) {
+    double share = 0;
+    int ways = 0;
+    for (const int32_t k : grid) {
+      share += q->need->correct.at(k) / static_cast<double>(grid.size());
+      ways = std::max(ways, q->need->graded.at(k));
+    }
+    if (ways < 2) return std::nullopt;
+    const double p = reliable_by_luck(share, ways);
+    sum += p * (1 - p);
+  }
+  return queries.empty() ? std::nullopt : std::optional(sum / static_cast<double>(queries.size()));
+}
+
+// Sums per seed item; statistics are functions of them.
+enum Sum : size_t {
+  kN,
+  kRight,
+  kK,
+  kFlops,
+  kFull,
+  kFinite,
+  kUnder,
+  kUnderByCap,
+  kOver,
+  kWaste,
+  kExtra,
+  kFutile,
+  kHarm,
+  kBest,
+  kLargest,
+  kRegret,
+  kViolations,
+  kFirstOfGrid
+};
+
+enum Statistic : size_t {
+  sAccuracy,
+  sK,
+  sCost,
+  sUnder,
+  sUnderByCap,
+  sOver,
+  sWaste,
+  sFutile,
+  sHarm,
+  sAccuracyRegret,
+  sFullRegret,
+  sLambdaRegret,
+  sGain,
+  sGap,
+  sViolations,
+  sCount
+};
+
+struct Layout {
+  size_t n_k;
+  size_t right(size_t i) const { return kFirstOfGrid + 2 * i; }
+  size_t flops(size_t i) const { return kFirstOfGrid + 2 * i + 1; }
+  size_t oracle_right(size_t i) const { return kFirstOfGrid + 2 * (n_k + i); }
+  size_t oracle_flops(size_t i) const { return kFirstOfGrid + 2 * (n_k + i) + 1; }
+  size_t width() const { return kFirstOfGrid + 2 * (n_k + kFrontier); }
+};
+
+void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double lambda,
+               const Layout& at, double* s) {
+  const SweepQuestion& need = *q.need;
+  const double full = full_flops(q, grid);
+  const bool right = right_as_granted(q, grid);
+  const auto stable = need.k_stable(grid);
+  double best_reward = -std::numeric_limits<double>::infinity();
+  bool any = false, smaller = false;
+  s[kN] += 1;
+  for (size_t i = 0; i < grid.size(); ++i) {
+    const bool y = need.reliable(grid[i]);
+    const double flops = need.flops.at(grid[i]);
+    any |= y;
+    smaller |= y && grid[i] < q.k;
+    best_reward = std::max(best_reward, (y ? 1.0 : 0.0) - lambda * flops / full);
+    s[at.right(i)] += y;
+    s[at.flops(i)] += flops;
+    if (i + 1 < grid.size() && y && !need.reliable(grid[i + 1]))
+      s[kViolations] += 1.0 / static_cast<double>(grid.size() - 1);
+  }
+  for (int f = 0; f < kFrontier; ++f) {
+    double best = -std::numeric_limits<double>::infinity();
+    size_t chosen = 0;
+    for (size_t i = 0; i < grid.size(); ++i) {
+      const double reward =
+          (need.reliable(grid[i]) ? 1.0 : 0.0) - frontier_lambda(f) * need.flops.at(grid[i]) / full;
+      if (reward <= best) continue;
+      best = reward;
+      chosen = i;
+    }
+    s[at.oracle_right(static_cast<size_t>(f))] += need.reliable(grid[chosen]);
+    s[at.oracle_flops(static_cast<size_t>(f))] += need.flops.at(grid[chosen]);
+  }
+  const double reward = (right ? 1.0 : 0.0) - lambda * q.flops / full;
+  const double extra = std::max(0.0, q.flops - need.flops.at(grid.front()));
+  s[kRight] += right;
+  s[kK] += q.k;
+  s[kFlops] += q.flops;
+  s[kFull] += full;
+  s[kExtra] += extra;
+  if (!any) s[kFutile] += extra;
+  s[kHarm] += !right && smaller;
+  s[kBest] += any;
+  s[kLargest] += need.reliable(grid.back());
+  s[kRegret] += std::max(0.0, best_reward - reward);
+  if (!stable) return;
+  const bool under = !right && q.k < *stable;
+  s[kFinite] += 1;
+  s[kUnder] += under;
+  s[kUnderByCap] += under && q.capped && q.k_uncapped > k_prev(*stable, grid);
+  s[kOver] += q.k > *stable;
+  s[kWaste] += std::max(0.0, q.flops - need.flops.at(*stable)) / full;
+}
+
+void statistics(std::span<const double> s, const Layout& at, std::span<double> out) {
+  const double n = s[kN];
+  out[sAccuracy] = ratio(s[kRight], n);
+  out[sK] = ratio(s[kK], n);
+  out[sCost] = ratio(s[kFlops], s[kFull]);
+  out[sUnder] = ratio(s[kUnder], s[kFinite]);
+  out[sUnderByCap] = ratio(s[kUnderByCap], s[kFinite]);
+  out[sOver] = ratio(s[kOver], s[kFinite]);
+  out[sWaste] = ratio(s[kWaste], n);
+  out[sFutile] = ratio(s[kFutile], s[kExtra]);
+  out[sHarm] = ratio(s[kHarm], n);
+  out[sAccuracyRegret] = ratio(s[kBest] - s[kRight], n);
+  out[sFullRegret] = ratio(s[kLargest] - s[kRight], n);
+  out[sLambdaRegret] = ratio(s[kRegret], n);
+  out[sViolations] = ratio(s[kViolations], n);
+  std::vector<double> cost, accuracy, oracle_cost, oracle_accuracy;
+  for (size_t i = 0; i < at.n_k; ++i) {
+    cost.push_back(s[at.flops(i)] / s[kFull]);
+    accuracy.push_back(s[at.right(i)] / n);
+  }
+  for (size_t i = 0; i < kFrontier; ++i) {
+    oracle_cost.push_back(s[at.oracle_flops(i)] / s[kFull]);
+    oracle_accuracy.push_back(s[at.oracle_right(i)] / n);
+  }
+  const double spent = s[kFlops] / s[kFull];
+  const double hull = engine::train::StaticHull(cost, accuracy).accuracy_at(spent);
+  const double oracle = engine::train::StaticHull(oracle_cost, oracle_accuracy).accuracy_at(spent);
+  out[sGain] = s[kRight] / n - hull;
+  out[sGap] = oracle - hull > 1e-9 ? out[sGain] / (oracle - hull) : kNone;
+}
+
+std::map<std::string, std::vector<size_t>> by_seed_item(
+    const std::vector<const AuditedQuery*>& queries) {
+  std::map<std::string, std::vector<size_t>> out;
+  for (size_t i = 0; i < queries.size(); ++i)
+    out[queries[i]->task + ":" + queries[i]->sample].push_back(i);
+  return out;
+}
+
+}  // namespace
+
+const char* allocation_name(Allocation a) {
+  static constexpr const char* kNames[] = {"exact",    "over",  "under",    "capped",
+                                           "boundary", "lucky", "unstable", "hopeless"};
+  return kNames[static_cast<int>(a)];
+}
+
+Allocation classify(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  const auto stable = q.need->k_stable(grid);
+  if (!stable) return q.right ? Allocation::lucky : Allocation::hopeless;
+  const double previous = k_prev(*stable, grid);
+  if (q.k <= previous && q.right) return Allocation::lucky;
+  if (!q.right && q.capped && q.k < *stable && q.k_uncapped > previous) return Allocation::capped;
+  if (q.k <= previous) return Allocation::under;
+  if (!q.right) return q.k < *stable ? Allocation::boundary : Allocation::unstable;
+  return q.k > *stable ? Allocation::over : Allocation::exact;
+}
+
+bool right_as_granted(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  for (const int32_t k : grid)
+    if (q.k == k) return q.need->reliable(k);
+  return q.right;
+}
+
+AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queries,
+                                   const std::vector<int32_t>& grid, double lambda) {
+  AllocationReport r;
+  r.n = static_cast<int64_t>(queries.size());
+  if (queries.empty()) return r;
+  const Layout at{grid.size()};
+  std::vector<double> rows;
+  for (const auto& [item, members] : by_seed_item(queries)) {
+    rows.resize(rows.size() + at.width());
+    for (const size_t i : members)
+      add_query(*queries[i], grid, lambda, at, rows.data() + rows.size() - at.width());
+  }
+  for (const auto* q : queries) {
+    ++r.needs[*q->need->need(grid)];
+    ++r.classes[classify(*q, grid)];
+  }
+  std::vector<double> total(at.width());
+  for (size_t i = 0; i < rows.size(); ++i) total[i % at.width()] += rows[i];
+  for (size_t i = 0; i < grid.size(); ++i)
+    r.statics.push_back(
+        {grid[i], total[at.right(i)] / total[kN], total[at.flops(i)] / total[kFull]});
+  const auto e = tasks::bootstrap_sums(rows, at.width(), sCount,
+                                       [&](auto sums, auto out) { statistics(sums, at, out); });
+  r.accuracy = e[sAccuracy];
+  r.mean_k = e[sK];
+  r.cost = e[sCost];
+  r.under = e[sUnder];
+  r.under_by_cap = e[sUnderByCap];
+  r.over = e[sOver];
+  r.waste = e[sWaste];
+  r.futile = e[sFutile];
+  r.inverse_harm = e[sHarm];
+  r.accuracy_regret = e[sAccuracyRegret];
+  r.full_regret = e[sFullRegret];
+  r.lambda_regret = e[sLambdaRegret];
+  r.gain = e[sGain];
+  r.gap_closed = e[sGap];
+  r.violations = e[sViolations];
+  r.violations_of_a_guesser = violations_of_a_guesser(queries, grid);
+  return r;
+}
+
+PredictionReport prediction_report(const std::vector<const AuditedQuery*>& queries,
+                                   const std::vector<int32_t>& grid) {
+  PredictionReport r;
+  r.n = static_cast<int64_t>(queries.size());
+  r.by_complexity = std::all_of(queries.begin(), queries.end(),
+                                [](const auto* q) { return q->complexity.has_value(); });
+  std::vector<double> predicted, need;
+  std::vector<bool> finite;
+  for (const auto* q : queries) {
+    const auto stable = q->need->k_stable(grid);
+    predicted.push_back(r.by_complexity ? *q->complexity : q->k);
+    need.push_back(stable.value_or(grid.back() + 1));
+    finite.push_back(stable.has_value());
+    r.n_finite += stable.has_value();
+  }
+  std::vector<std::vector<size_t>> clusters;
+  for (auto& [item, members] : by_seed_item(queries)) clusters.push_back(members);
+  using Of = std::optional<double> (*)(std::span<const double>, std::span<const double>);
+  const auto drawn = [&](auto&& of) {
+    return tasks::bootstrap_draws(static_cast<int64_t>(clusters.size()),
+                                  [&](std::span<const int64_t> chosen) {
+                                    std::vector<size_t> members;
+                                    for (const int64_t c : chosen)
+                                      for (const size_t i : clusters[static_cast<size_t>(c)])
+                                        members.push_back(i);
+                                    return of(members);
+                                  });
+  };
+  const auto correlation = [&](Of of, bool finite_only) {
+    return drawn([&, of, finite_only](const std::vector<size_t>& members) {
+      std::vector<double> a, b;
+      for (const size_t i : members)
+        if (!finite_only || finite[i]) {
+          a.push_back(predicted[i]);
+          b.push_back(need[i]);
+        }
+      return of(a, b);
+    });
+  };
+  r.spearman = correlation(tasks::spearman, false);
+  r.kendall = correlation(tasks::kendall_b, false);
+  r.spearman_finite = correlation(tasks::spearman, true);
+  for (const int32_t k : grid) {
+    PredictionReport::OfK of_k;
+    of_k.k = k;
+    of_k.auroc = drawn([&](const std::vector<size_t>& members) {
+      std::vector<double> scores;
+      std::vector<bool> fails;
+      for (const size_t i : members) {
+        scores.push_back(predicted[i]);
+        fails.push_back(!queries[i]->need->reliable(k));
+      }
+      return tasks::auroc(scores, fails);
+    });
+    std::vector<double> p, y;
+    for (const auto* q : queries)
+      if (const auto found = q->p_k.find(k); found != q->p_k.end()) {
+        p.push_back(found->second);
+        y.push_back(q->need->correct.at(k));
+      }
+    of_k.n = static_cast<int64_t>(p.size());
+    of_k.brier = tasks::brier(p, y);
+    of_k.ece = tasks::expected_calibration_error(p, y);
+    r.by_k.push_back(of_k);
+  }
+  return r;
+}
+
+}  // namespace harness

@@ -1,0 +1,97 @@
+// Owns what a policy's grants came to beside what the questions needed: classes, regrets, what was
+// gained over static k. Definitions: research note adaptive-moe.md, section 4; the classes are
+// those of the view v_misallocation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/sweep_report.h"
+#include "tasks/bootstrap.h"
+
+namespace harness {
+
+// One answered query of a policy's run.
+struct AuditedQuery {
+  std::string task, sample, subject;
+  std::string form = "clean";  // how it was asked: "clean", "option_order:1", "typos:2"
+  const SweepQuestion* need = nullptr;
+  int64_t attempt_id = 0;
+  bool right = false;
+  double k = 0;  // mean over tokens and layers
+  bool capped = false;
+  std::optional<double> k_uncapped, complexity;
+  double flops = 0;               // useful, the predictor's own included
+  std::map<int32_t, double> p_k;  // predicted P(right | k)
+  int64_t prompt_tokens = 0;
+};
+
+enum class Allocation { exact, over, under, capped, boundary, lucky, unstable, hopeless };
+inline constexpr std::array kAllocations = {
+    Allocation::exact,    Allocation::over,  Allocation::under,    Allocation::capped,
+    Allocation::boundary, Allocation::lucky, Allocation::unstable, Allocation::hopeless};
+const char* allocation_name(Allocation);
+inline constexpr std::array kNeeds = {Need::easy, Need::elastic, Need::never, Need::inverse};
+
+// The query's need must be known at every k of the grid.
+Allocation classify(const AuditedQuery&, const std::vector<int32_t>& grid);
+
+// Right with what was granted: where the k is one of the grid, as reliably as the sweep found it;
+// between two, the run's own answer.
+bool right_as_granted(const AuditedQuery&, const std::vector<int32_t>& grid);
+
+struct StaticPoint {
+  int32_t k = 0;
+  double accuracy = 0, cost = 0;  // share reliably right; FLOPs / FLOPs at the largest k
+};
+
+struct AllocationReport {
+  int64_t n = 0;
+  std::map<Need, int64_t> needs;
+  std::map<Allocation, int64_t> classes;
+  int64_t count(Need need) const { return needs.contains(need) ? needs.at(need) : 0; }
+  int64_t count(Allocation a) const { return classes.contains(a) ? classes.at(a) : 0; }
+  std::vector<StaticPoint> statics;
+  // Shares of 1, intervals by seed item. cost: FLOPs over those of the largest k, sums.
+  tasks::Estimate accuracy, mean_k, cost;
+  tasks::Estimate under, over;      // of the questions with a stable k
+  tasks::Estimate under_by_cap;     // the part of `under` that the cap caused
+  tasks::Estimate waste;            // FLOPs above F(k_stable), of the largest k's; all questions
+  tasks::Estimate futile;           // of the FLOPs above the smallest k's: spent on `never`
+  tasks::Estimate inverse_harm;     // wrong, and some smaller k right
+  tasks::Estimate accuracy_regret;  // best k less the granted one
+  tasks::Estimate full_regret;      // the largest k less the granted one
+  tasks::Estimate lambda_regret;    // best reward less the granted one's
+  tasks::Estimate gain;             // accuracy above static k and their mixtures at equal FLOPs
+  tasks::Estimate gap_closed;       // gain over what an oracle gains at equal FLOPs
+  tasks::Estimate violations;       // adjacent k where the larger is wrong and the smaller right
+  std::optional<double> violations_of_a_guesser;  // the same if k did not matter to a question
+};
+
+// Over queries whose need is known at every k. lambda: accuracy that the full FLOPs are worth.
+AllocationReport allocation_report(const std::vector<const AuditedQuery*>&,
+                                   const std::vector<int32_t>& grid, double lambda);
+
+// How well the predicted complexity (without one: k) orders the needs, and how well p_k is
+// calibrated.
+struct PredictionReport {
+  int64_t n = 0, n_finite = 0;
+  bool by_complexity = false;
+  tasks::Estimate spearman, kendall;  // with k_stable, `never` and `inverse` above the largest k
+  tasks::Estimate spearman_finite;    // questions with a stable k only
+  struct OfK {
+    int32_t k = 0;
+    tasks::Estimate auroc;  // of failing at k
+    std::optional<double> brier, ece;
+    int64_t n = 0;
+  };
+  std::vector<OfK> by_k;
+};
+PredictionReport prediction_report(const std::vector<const AuditedQuery*>&,
+                                   const std::vector<int32_t>& grid);
+
+}  // namespace harness

@@ -1,0 +1,316 @@
+#include "harness/audit.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "harness/compare.h"
+#include "harness/exit_code.h"
+#include "harness/stored_runs.h"
+#include "results/queries.h"
+#include "results/store_error.h"
+
+namespace harness {
+namespace {
+
+using Queries = std::vector<const AuditedQuery*>;
+
+constexpr size_t kLongestText = 160;  // bytes of a listed query
+
+std::string form_of(const results::StoredAttempt& a) {
+  if (a.shift.family == "clean") return "clean";
+  const auto shift = question_shift(a);
+  return shift != "clean" ? shift : fmt::format("{}:{}", a.shift.name, a.shift.severity);
+}
+
+// Pairs of a list as the store keeps them, [[k, p], ...].
+std::map<int32_t, double> predicted(const std::optional<std::string>& text) {
+  std::map<int32_t, double> out;
+  if (!text) return out;
+  for (const auto& pair : nlohmann::json::parse(*text))
+    out[pair.at(0).get<int32_t>()] = pair.at(1).get<double>();
+  return out;
+}
+
+std::string newest_sweep(const results::ResultStore& store, const results::RunInfo& run) {
+  std::string found;
+  for (const auto& r : results::runs(store))
+    if (r.run.kind == "sweep" && r.status == "complete" &&
+        r.model.weights_sha256 == run.model.weights_sha256)
+      found = r.run.run_uuid;
+  if (found.empty())
+    throw UsageError(fmt::format(
+        "no complete sweep of {} in {}: 'moeval sweep --model {} --tasks ...' makes one",
+        run.model.name, store.path().string(), run.model.name));
+  return found;
+}
+
+void check_comparable(const ComparedRun& run, const results::RunInfo& sweep) {
+  const auto refuse = [&](const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b)
+      throw results::FingerprintMismatch(fmt::format("{}: run {} has {}, sweep {} has {}", what,
+                                                     run.info.run.run_uuid, a, sweep.run.run_uuid,
+                                                     b));
+  };
+  refuse("weights", run.info.model.weights_sha256, sweep.model.weights_sha256);
+  refuse("gate norm", gate_norm_of(run.info.run), gate_norm_of(sweep.run));
+}
+
+class Reader {
+ public:
+  Reader(const results::ResultStore& store, const ComparedRun& run, const Sweep& sweep,
+         Audit* audit)
+      : store_(store), run_(run), grid_(sweep.grid), audit_(*audit) {
+    for (const auto& q : sweep.questions) needs_[{q.task, q.sample, q.shift}] = &q;
+  }
+
+  std::vector<AuditedQuery> read(const results::StoredTask& task) {
+    std::vector<AuditedQuery> out;
+    for_each(task, false, [&](const results::StoredAttempt& a) {
+      if (a.attempt.status == "infra") return;
+      if (a.attempt.status != "ok") {
+        ++audit_.failed;
+        return;
+      }
+      if (!a.verdict || !a.verdict->correct || !a.attempt.k_mean || !a.attempt.useful) {
+        ++audit_.ungraded;
+        return;
+      }
+      ++audit_.answered;
+      AuditedQuery q;
+      q.task = task.task.name;
+      q.sample = a.sample.source_key;
+      q.subject = a.sample.cluster.value_or(a.sample.source_key);
+      q.form = form_of(a);
+      q.attempt_id = a.attempt_id;
+      q.right = *a.verdict->correct == 1;
+      q.k = *a.attempt.k_mean;
+      q.capped = a.attempt.capped.value_or(0) == 1;
+      if (a.attempt.k_uncapped) q.k_uncapped = static_cast<double>(*a.attempt.k_uncapped);
+      q.complexity = a.attempt.complexity;
+      q.flops = static_cast<double>(a.attempt.useful->total());
+      q.p_k = predicted(a.attempt.p_k_json);
+      q.prompt_tokens = a.attempt.prompt_tokens.value_or(0);
+      if (const auto found = needs_.find({q.task, q.sample, question_shift(a)});
+          found != needs_.end() && known(*found->second))
+        q.need = found->second;
+      audit_.not_swept += q.need == nullptr;
+      out.push_back(std::move(q));
+    });
+    return out;
+  }
+
+  // Prompts of some attempts of a task.
+  std::map<int64_t, std::string> texts(const results::StoredTask& task,
+                                       const std::set<int64_t>& attempts) {
+    std::map<int64_t, std::string> out;
+    for_each(task, true, [&](const results::StoredAttempt& a) {
+      if (!attempts.contains(a.attempt_id) || !a.prompt) return;
+      // The question stands at the end; demonstrations come before.
+      auto& text = out[a.attempt_id];
+      text = *a.prompt;
+      if (text.size() > kLongestText) text = "..." + text.substr(text.size() - kLongestText);
+    });
+    return out;
+  }
+
+ private:
+  // At every k of the grid, FLOPs included.
+  bool known(const SweepQuestion& q) const {
+    return q.need(grid_) &&
+           std::all_of(grid_.begin(), grid_.end(), [&](int32_t k) { return q.flops.contains(k); });
+  }
+
+  void for_each(const results::StoredTask& task, bool with_text,
+                const std::function<void(const results::StoredAttempt&)>& f) {
+    results::AttemptFilter filter;
+    filter.run_id = run_.info.run_id;
+    filter.task_id = task.task_id;
+    filter.policy = run_.policy.label;
+    filter.with_text = with_text;
+    results::for_each_attempt(store_, filter, [&](const results::StoredAttempt& a) {
+      // Repeats were granted the same; wordings belong to sweeps.
+      if (a.repeat_ix == 0 && a.shift.family != "wording") f(a);
+      return true;
+    });
+  }
+
+  const results::ResultStore& store_;
+  const ComparedRun& run_;
+  const std::vector<int32_t>& grid_;
+  Audit& audit_;
+  std::map<std::tuple<std::string, std::string, std::string>, const SweepQuestion*> needs_;
+};
+
+AuditPart part_of(const std::string& kind, const std::string& name, const Queries& queries,
+                  const std::vector<int32_t>& grid, double lambda) {
+  const auto a = allocation_report(queries, grid, lambda);
+  return {kind, name, a.n, a.mean_k, a.accuracy, a.under, a.over, a.waste};
+}
+
+std::vector<AuditPart> parts_of(const Queries& clean, const std::vector<int32_t>& grid,
+                                double lambda) {
+  std::vector<AuditPart> out;
+  std::map<std::string, Queries> subjects;
+  for (const auto* q : clean) subjects[q->subject].push_back(q);
+  // Where every question is its own subject there is nothing to tell apart.
+  if (subjects.size() > 1 && subjects.size() < clean.size())
+    for (const auto& [name, members] : subjects)
+      out.push_back(part_of("subject", name, members, grid, lambda));
+  auto by_length = clean;
+  std::stable_sort(by_length.begin(), by_length.end(), [](const auto* a, const auto* b) {
+    return a->prompt_tokens < b->prompt_tokens;
+  });
+  const size_t n = by_length.size();
+  if (n < 3 || by_length.front()->prompt_tokens == by_length.back()->prompt_tokens) return out;
+  const char* names[] = {"short", "middle", "long"};
+  for (size_t third = 0; third < 3; ++third) {
+    const Queries members(by_length.begin() + static_cast<std::ptrdiff_t>(third * n / 3),
+                          by_length.begin() + static_cast<std::ptrdiff_t>((third + 1) * n / 3));
+    out.push_back(
+        part_of("length",
+                fmt::format("{} ({} to {} tokens)", names[third], members.front()->prompt_tokens,
+                            members.back()->prompt_tokens),
+                members, grid, lambda));
+  }
+  return out;
+}
+
+WorstQuery worst_of(const AuditedQuery& q, const std::vector<int32_t>& grid) {
+  WorstQuery w;
+  w.sample = q.sample;
+  w.form = q.form;
+  w.allocation = classify(q, grid);
+  w.k = q.k;
+  w.k_stable = *q.need->k_stable(grid);
+  w.wasted_flops = std::max(0.0, q.flops - q.need->flops.at(w.k_stable));
+  return w;
+}
+
+// Most missing experts first; most wasted FLOPs first.
+void find_worst(const Queries& queries, Reader& reader, const results::StoredTask& task,
+                const AuditSettings& s, const std::vector<int32_t>& grid, TaskAudit* out) {
+  Queries under, over;
+  for (const auto* q : queries) {
+    const auto a = classify(*q, grid);
+    if (a == Allocation::under || a == Allocation::capped) under.push_back(q);
+    if (a == Allocation::over) over.push_back(q);
+  }
+  const auto missing = [&](const AuditedQuery* q) { return *q->need->k_stable(grid) - q->k; };
+  const auto wasted = [&](const AuditedQuery* q) {
+    return q->flops - q->need->flops.at(*q->need->k_stable(grid));
+  };
+  std::stable_sort(under.begin(), under.end(),
+                   [&](auto* a, auto* b) { return missing(a) > missing(b); });
+  std::stable_sort(over.begin(), over.end(),
+                   [&](auto* a, auto* b) { return wasted(a) > wasted(b); });
+  const auto keep = static_cast<size_t>(s.max_worst);
+  if (under.size() > keep) under.resize(keep);
+  if (over.size() > keep) over.resize(keep);
+  std::set<int64_t> attempts;
+  for (const auto* list : {&under, &over})
+    for (const auto* q : *list) attempts.insert(q->attempt_id);
+  auto texts = attempts.empty() ? std::map<int64_t, std::string>() : reader.texts(task, attempts);
+  for (const auto* q : under) {
+    out->worst_under.push_back(worst_of(*q, grid));
+    out->worst_under.back().text = texts[q->attempt_id];
+  }
+  for (const auto* q : over) {
+    out->worst_over.push_back(worst_of(*q, grid));
+    out->worst_over.back().text = texts[q->attempt_id];
+  }
+}
+
+TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
+                     const results::StoredTask& task, const AuditSettings& s,
+                     const std::vector<int32_t>& grid) {
+  TaskAudit out;
+  out.task = task.task.name;
+  out.chance = task.task.chance;
+  Queries all, known, clean;
+  std::map<std::string, Queries> shifted;
+  out.ways = std::numeric_limits<int>::max();
+  for (const auto& q : queries) {
+    all.push_back(&q);
+    if (q.need == nullptr) continue;
+    known.push_back(&q);
+    for (const auto& [k, n] : q.need->graded) out.ways = std::min(out.ways, n);
+    (q.form == "clean" ? clean : shifted[q.form]).push_back(&q);
+  }
+  if (known.empty()) out.ways = 0;
+  out.n_clean = static_cast<int64_t>(clean.size());
+  out.clean = allocation_report(clean, grid, s.lambda);
+  out.prediction = prediction_report(clean, grid);
+  out.parts = parts_of(clean, grid, s.lambda);
+  out.drifts = drift_reports(all, grid, s.lambda);
+  for (const auto& [form, members] : shifted)
+    out.shifted.emplace_back(form, allocation_report(members, grid, s.lambda));
+  find_worst(known, reader, task, s, grid, &out);
+  return out;
+}
+
+}  // namespace
+
+Audit audit(const AuditSettings& s) {
+  const auto store = results::ResultStore::open(s.db, results::ResultStore::Mode::read);
+  const auto run = find_compared_run(s.db, s.run);
+  const auto sweep_uuid =
+      s.sweep.empty() ? newest_sweep(*store, run.info) : find_run(*store, s.sweep);
+  const auto sweep = read_sweep(*store, sweep_uuid);
+  const auto sweep_info = results::find_run(*store, sweep_uuid);
+  check_comparable(run, sweep_info);
+  Audit out;
+  out.run_uuid = run.info.run.run_uuid;
+  out.run_name = run.info.run.note.value_or(out.run_uuid);
+  out.sweep_uuid = sweep.run_uuid;
+  out.model = run.info.model.name;
+  out.policy = run.policy.label;
+  out.grid = sweep.grid;
+  out.lambda = s.lambda;
+  if (sweep.grid.size() < 2)
+    throw UsageError(fmt::format("sweep {} has k = {} only: what a question needs is not known",
+                                 sweep.run_uuid, fmt::join(sweep.grid, ",")));
+  std::set<int64_t> swept;
+  std::map<std::string, int64_t> swept_names;
+  for (const auto& t : results::tasks_of_run(*store, sweep_info.run_id)) {
+    swept.insert(t.task_id);
+    swept_names[t.task.name] = t.task.n_shot;
+  }
+  Reader reader(*store, run, sweep, &out);
+  double largest = 0;
+  for (const auto& t : run.tasks) {
+    if (!swept.contains(t.task_id)) {
+      if (const auto found = swept_names.find(t.task.name); found != swept_names.end())
+        throw results::FingerprintMismatch(fmt::format(
+            "task {}: the run and the sweep differ in data, prompt or shots ({} and {})",
+            t.task.name, t.task.n_shot, found->second));
+      continue;
+    }
+    const auto queries = reader.read(t);
+    for (const auto& q : queries) largest = std::max(largest, q.k);
+    out.tasks.push_back(audit_task(queries, reader, t, s, sweep.grid));
+  }
+  if (largest > sweep.grid.back())
+    throw UsageError(
+        fmt::format("sweep {} ends at k = {}, the run used {:.4g}: sweep with --grid "
+                    "up to that",
+                    sweep.run_uuid, sweep.grid.back(), largest));
+  if (out.answered == out.not_swept)
+    throw results::FingerprintMismatch(fmt::format(
+        "run {} and sweep {}: no question of the run was graded at every k of the sweep",
+        out.run_uuid, sweep.run_uuid));
+  std::vector<DriftReport*> drifts;
+  for (auto& t : out.tasks)
+    for (auto& d : t.drifts) drifts.push_back(&d);
+  adjust(drifts);
+  return out;
+}
+
+}  // namespace harness

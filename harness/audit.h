@@ -1,0 +1,65 @@
+// Owns the audit of one policy's run against a sweep of the same questions: reads both from the
+// store and puts the metrics together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/allocation.h"
+#include "harness/drift.h"
+#include "harness/sweep_report.h"
+
+namespace harness {
+
+struct AuditSettings {
+  std::string run = "latest", sweep, db = "results/moeval.db";
+  double lambda = 0.1;    // accuracy that the full FLOPs of a question are worth
+  int64_t max_worst = 5;  // listed for each task and direction
+};
+
+// A part of a task's clean queries: a subject, or the shortest third.
+struct AuditPart {
+  std::string kind, name;  // "subject", "virology"; "length", "short"
+  int64_t n = 0;
+  tasks::Estimate mean_k, accuracy, under, over, waste;
+};
+
+struct WorstQuery {
+  std::string sample, form, text;
+  Allocation allocation = Allocation::exact;
+  double k = 0;
+  int32_t k_stable = 0;
+  double wasted_flops = 0;
+};
+
+struct TaskAudit {
+  std::string task;
+  std::optional<double> chance;
+  int64_t n_clean = 0;  // queries as they are, with a known need
+  int ways = 1;         // in which the sweep asked a question, the fewest
+  AllocationReport clean;
+  PredictionReport prediction;
+  std::vector<AuditPart> parts;
+  std::vector<DriftReport> drifts;
+  // Shifted queries whose need the sweep knows, as a whole of their own.
+  std::vector<std::pair<std::string, AllocationReport>> shifted;
+  std::vector<WorstQuery> worst_under, worst_over;
+};
+
+struct Audit {
+  std::string run_uuid, run_name, sweep_uuid, model, policy;
+  std::vector<int32_t> grid;
+  double lambda = 0;
+  int64_t answered = 0, failed = 0, ungraded = 0;
+  int64_t not_swept = 0;  // answered, but their need is not known at every k
+  std::vector<TaskAudit> tasks;
+};
+
+// settings.run: RUN or RUN@POLICY; settings.sweep: empty = the newest complete sweep of the same
+// weights. Throws UsageError (no such run, no sweep, the sweep's grid ends below what the run
+// used), FingerprintMismatch (other weights, other gate norm, nothing in common).
+Audit audit(const AuditSettings&);
+
+}  // namespace harness

@@ -1,0 +1,127 @@
+// Audits through the whole program on the ladder, where what every question needs is planted.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/harness/run_fixture.h"
+
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class AuditRun : public RunTest {
+ protected:
+  void SetUp() override {
+    RunTest::SetUp();
+    auto sweep = args("sweep", "ladder,ladder_shifted");
+    sweep.insert(sweep.end(), {"--grid", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "--ways", "1",
+                               "--write-tables", folder_.path() / "tables"});
+    const auto r = moeval(sweep);
+    ASSERT_EQ(r.code, 0) << r.err;
+  }
+  std::vector<std::string> args(const std::string& command, const std::string& tasks) const {
+    return {command, "--model",  "ladder", "--tasks", tasks, "--db",
+            db(),    "--sample", "36",     "--seed",  "1"};
+  }
+  void run(const std::string& policy) const {
+    auto a = args("run", "ladder,ladder_shifted");
+    a.insert(a.end(), {"--policy", policy});
+    const auto r = moeval(a);
+    ASSERT_EQ(r.code, 0) << r.err;
+  }
+  void run_table(const std::string& name) const {
+    run("table:" + (folder_.path() / "tables" / (name + ".json")).string());
+  }
+  json audit() const {
+    const auto r = moeval({"audit", "--db", db(), "--format", "json"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    return json::parse(r.out);
+  }
+};
+
+TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
+  run_table("oracle");
+  const auto oracle = audit();
+  EXPECT_EQ(oracle["answered"], 72);
+  EXPECT_EQ(oracle["need_unknown"], 0);
+  for (const auto& t : oracle["tasks"]) {
+    const auto& c = t["clean"];
+    EXPECT_EQ(c["n"], 36);
+    EXPECT_EQ(c["lambda_regret"]["value"], 0) << t["task"];
+    EXPECT_EQ(c["under_allocation"]["value"], 0);
+    EXPECT_EQ(c["over_allocation"]["value"], 0);
+    EXPECT_EQ(c["waste"]["value"], 0);
+    EXPECT_GT(c["adaptivity_gain"]["interval"][0], 0.1);
+    EXPECT_NEAR(c["oracle_gap_closed"]["value"], 1, 0.01);
+    EXPECT_EQ(t["prediction"]["spearman_finite"]["value"], 1);
+  }
+  // SQL says the same of every query.
+  for (const auto& t : oracle["tasks"])
+    for (const auto& [name, n] : t["clean"]["classes"].items())
+      EXPECT_EQ(
+          stored::rows(db(), "SELECT COUNT(*) FROM v_misallocation WHERE task = '" +
+                                 t["task"].get<std::string>() + "' AND class = '" + name + "'"),
+          std::to_string(n.get<int>()) + "\n")
+          << t["task"] << name;
+
+  run_table("shuffled");
+  for (const auto& t : audit()["tasks"]) {
+    EXPECT_LT(t["prediction"]["spearman"]["interval"][0], 0);
+    EXPECT_GT(t["prediction"]["spearman"]["interval"][1], 0);
+    EXPECT_LT(t["clean"]["adaptivity_gain"]["interval"][0], 0.05);
+    EXPECT_GT(t["clean"]["lambda_regret"]["value"], 0.1);
+  }
+
+  run("fixed:8");
+  for (const auto& t : audit()["tasks"]) {
+    EXPECT_TRUE(t["prediction"]["spearman"]["value"].is_null());
+    EXPECT_NEAR(t["clean"]["adaptivity_gain"]["value"], 0, 0.15);
+    EXPECT_LE(t["clean"]["adaptivity_gain"]["value"], 0);
+    EXPECT_THAT(t["findings"].dump(), HasSubstr("every question got the same k (8)"));
+  }
+}
+
+TEST_F(AuditRun, ASpuriousCueIsCaughtWhereItMeansNothing) {
+  run_table("shortcut");
+  const auto j = audit();
+  ASSERT_EQ(j["tasks"].size(), 2u);
+  const auto& learned = j["tasks"][0];
+  const auto& shifted = j["tasks"][1];
+  EXPECT_EQ(learned["task"], "ladder");
+  EXPECT_GT(learned["prediction"]["spearman_finite"]["interval"][0], 0.5);
+  EXPECT_LT(shifted["prediction"]["spearman_finite"]["interval"][0], 0.2);
+  EXPECT_GT(shifted["clean"]["under_allocation"]["value"],
+            2 * learned["clean"]["under_allocation"]["value"].get<double>());
+  EXPECT_FALSE(shifted["worst_under"].empty());
+  EXPECT_FALSE(shifted["worst_under"][0]["text"].get<std::string>().empty());
+  const auto page = moeval({"audit", "--db", db()}).out;
+  for (const char* part : {"Audit of", "under-allocated", "What the questions need",
+                           "Worst queries", "gain over static k at equal FLOPs"})
+    EXPECT_THAT(page, HasSubstr(part));
+  EXPECT_THAT(moeval({"audit", "--db", db(), "--format", "md"}).out, HasSubstr("## ladder"));
+}
+
+TEST_F(AuditRun, WhatCannotBeComparedIsRefusedInWords) {
+  const auto refused = [&](const std::vector<std::string>& more, int code, const char* why) {
+    std::vector<std::string> a{"audit", "--db", db()};
+    a.insert(a.end(), more.begin(), more.end());
+    const auto r = moeval(a);
+    EXPECT_EQ(r.code, code) << r.err;
+    EXPECT_THAT(r.err, HasSubstr(why));
+  };
+  refused({"--run", "latest"}, 2, "has several policies, want RUN@POLICY");
+  auto other = run_args("mmlu", db(), {"--limit", "1"});
+  ASSERT_EQ(moeval(other).code, 0);
+  refused({"--run", "latest"}, 2, "no complete sweep of");
+  refused({"--run", "latest", "--sweep", "latest~1"}, 7, "weights");
+  run("fixed:16");
+  auto narrow = args("sweep", "ladder");
+  narrow.insert(narrow.end(), {"--grid", "1,4", "--ways", "1"});
+  ASSERT_EQ(moeval(narrow).code, 0);
+  refused({"--run", "latest~1", "--sweep", "latest"}, 2, "ends at k = 4, the run used 16");
+  // The sweep's own rows can be audited too.
+  EXPECT_EQ(moeval({"audit", "--db", db(), "--run", "latest@fixed:4"}).code, 0);
+}
+
+}  // namespace
