@@ -168,6 +168,7 @@ int command_export(const ExportOptions& o) {
     select.run_id = run.run_id;
     select.task_id = t.task_id;
     results::for_each_attempt(*store, select, [&](const results::StoredAttempt& a) {
+      if (a.shift.name != "clean") return true;  // lm-eval knows one form of a question
       const auto name =
           by_subject ? t.task.name + "_" + a.sample.cluster.value_or("unknown") : t.task.name;
       add_attempt(a, t.task.metric, filter, &parts[name]);

@@ -38,7 +38,9 @@ const std::map<std::string, engine::GateNorm> kGateNorms = {
 void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("-M,--model", s.model, "path (.gguf, or a Hugging Face folder) or catalog name")
       ->capture_default_str();
-  sub->add_option("-t,--tasks", s.tasks, "task names or task files, comma-separated")
+  sub->add_option(
+         "-t,--tasks", s.tasks,
+         "task names or task files, comma-separated; ood adds every shift of 60 samples of each")
       ->delimiter(',')
       ->required();
   add_data(sub, s.data, s.allow_unverified);
@@ -47,10 +49,12 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("--sample", s.sample, "only N samples of each task, drawn by --seed");
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
   sub->add_option("--shift", s.shifts,
-                  "ask every sample in changed form too, as family:severity, comma-separated "
+                  "ask samples in changed form too, as family:severity, comma-separated, or all "
                   "(moeval ls)")
       ->delimiter(',');
   sub->add_option("--shift-seed", s.shift_seed, "seed of the shifts")->capture_default_str();
+  sub->add_option("--shift-items", s.shift_items,
+                  "only N samples of each task in changed form, drawn by --seed");
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
       ->capture_default_str();
   sub->add_option("--gate-norm", s.gate_norm,

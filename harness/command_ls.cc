@@ -12,6 +12,7 @@
 #include "harness/places.h"
 #include "harness/pull.h"
 #include "harness/text_table.h"
+#include "tasks/shift.h"
 #include "tasks/task.h"
 
 namespace harness {
@@ -84,12 +85,28 @@ int command_ls(const LsOptions& o) {
     policies.add({std::string(p.form), std::string(p.about)});
     j["policies"].push_back({{"policy", p.form}, {"what", p.about}});
   }
+  TextTable shifts({{"shift"}, {"for"}, {"severities 1, 2, 3"}});
+  for (const auto& family : tasks::shift_families()) {
+    const auto shift = tasks::parse_shift(family + ":1");
+    const bool code = tasks::why_never(shift, true, true).empty();
+    const bool cloze = tasks::why_never(shift, false, false).empty();
+    const bool letters = tasks::why_never(shift, true, false).empty();
+    const std::string tasks_that_fit = !letters ? "code"
+                                       : !cloze ? "letters"
+                                       : code   ? "all"
+                                                : "questions";
+    shifts.add({family, tasks_that_fit, std::string(tasks::shift_about(shift))});
+    j["shifts"].push_back({{"shift", family},
+                           {"for", tasks_that_fit},
+                           {"guarantee", tasks::guarantee_name(tasks::guarantee_of(shift))},
+                           {"what", tasks::shift_about(shift)}});
+  }
   if (o.format == Format::json) {
     fmt::print("{}\n", j.dump(2));
     return kOk;
   }
-  fmt::print("{}\n{}\n{}\n{}", as(tasks_table, o.format), as(data_table, o.format),
-             as(models, o.format), as(policies, o.format));
+  fmt::print("{}\n{}\n{}\n{}\n{}", as(tasks_table, o.format), as(data_table, o.format),
+             as(models, o.format), as(policies, o.format), as(shifts, o.format));
   return kOk;
 }
 

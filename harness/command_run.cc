@@ -5,10 +5,13 @@
 #include "harness/exit_code.h"
 #include "harness/policies.h"
 #include "harness/run_session.h"
+#include "harness/shifted_forms.h"
 
 namespace harness {
 
-int command_run(const RunOptions& o) {
+int command_run(const RunOptions& asked) {
+  RunOptions o = asked;
+  expand_ood(&o.spec);
   o.spec.validate();
   std::unique_ptr<tasks::Sandbox> sandbox;
   if (!o.dry_run) sandbox = start_sandbox(o.spec);

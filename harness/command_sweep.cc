@@ -11,6 +11,7 @@
 #include "harness/exit_code.h"
 #include "harness/places.h"
 #include "harness/run_session.h"
+#include "harness/shifted_forms.h"
 #include "harness/standard_tables.h"
 #include "harness/sweep_report.h"
 
@@ -43,6 +44,7 @@ void print_tables(const SweepOptions& o, const RunPlan& plan, const Sweep& sweep
 int command_sweep(const SweepOptions& o) {
   RunSpec spec = o.spec;
   spec.kind = RunKind::sweep;
+  expand_ood(&spec);
   spec.validate();
   for (const auto& t : spec.tasks) tasks::make_task(t);
   // Only the header is read: the model comes after the sandbox has been forked.

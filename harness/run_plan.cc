@@ -101,8 +101,10 @@ void plan_suite(const RunSpec& spec, const std::vector<tasks::Shift>& shifts, si
   const bool by_subset = suite.task->num_fewshot() > 0;
   std::vector<std::vector<Variant>> ways;  // of each chosen sample
   std::vector<int> classes;                // in the order of their first prompt
-  for (const size_t i : suite.chosen) {
-    ways.push_back(variants(spec, shifts, si, *suite.task, samples[i], &plan->missing));
+  const auto is_seed = seed_items(spec, suite);
+  for (size_t i = 0; i < suite.chosen.size(); ++i) {
+    ways.push_back(variants(spec, is_seed[i] ? shifts : std::vector<tasks::Shift>(), si,
+                            *suite.task, samples[suite.chosen[i]], &plan->missing));
     for (const Variant& v : ways.back())
       if (std::find(classes.begin(), classes.end(), prompt_class(v)) == classes.end())
         classes.push_back(prompt_class(v));
@@ -230,9 +232,9 @@ RunPlan make_plan(const RunSpec& spec) {
     suite.chosen = select_samples(ids, subsets, spec.limit, spec.sample, spec.seed);
     plan.suites.push_back(std::move(suite));
   }
-  const auto shifts = parsed_shifts(spec);
-  for (const auto& suite : plan.suites) check_shifts(shifts, *suite.task);
-  for (size_t si = 0; si < plan.suites.size(); ++si) plan_suite(spec, shifts, si, &plan);
+  std::vector<std::vector<tasks::Shift>> shifts;  // refused before any is made
+  for (const auto& suite : plan.suites) shifts.push_back(shifts_of(spec, *suite.task));
+  for (size_t si = 0; si < plan.suites.size(); ++si) plan_suite(spec, shifts[si], si, &plan);
   if (plan.attempts.empty()) throw UsageError("nothing to run: no sample was chosen");
   return plan;
 }

@@ -49,6 +49,7 @@ std::string RunSpec::name() const {
   if (limit > 0) out += fmt::format(" limit {}", limit);
   if (sample > 0) out += fmt::format(" sample {} seed {}", sample, seed);
   if (!shifts.empty()) out += fmt::format(" shift {} seed {}", fmt::join(shifts, ","), shift_seed);
+  if (shift_items > 0) out += fmt::format(" of {} items", shift_items);
   if (num_samples > 1) out += fmt::format(" x{}", num_samples);
   if (temperature && *temperature > 0) out += fmt::format(" T={} seed {}", *temperature, seed);
   if (top_p && *top_p < 1) out += fmt::format(" top-p {}", *top_p);
@@ -77,6 +78,8 @@ void RunSpec::validate() const {
   if (top_p && !(*top_p > 0 && *top_p <= 1))
     refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
   parsed_shifts(*this);
+  if (shift_items < 0 || (shift_items > 0 && shifts.empty()))
+    refuse(fmt::format("--shift-items {}: want a positive count, and --shift", shift_items));
   if (shift_seed > uint64_t{INT64_MAX})
     refuse(fmt::format("--shift-seed {}: want at most {}", shift_seed, INT64_MAX));
   if (max_new_tokens < 0)

@@ -36,9 +36,11 @@ struct RunSpec {
   int64_t limit = 0;   // first N samples of each subset; 0 = all
   int64_t sample = 0;  // N samples of each task, drawn by `seed`; 0 = all
   uint64_t seed = 0;
-  std::vector<std::string> shifts;  // "family:severity"; each sample is asked so too
+  // "family:severity", or "all" that fit the task: samples are asked so too.
+  std::vector<std::string> shifts;
   uint64_t shift_seed = 0;
-  int num_samples = 1;  // completions per problem, for pass@k
+  int64_t shift_items = 0;  // only so many samples of each task, drawn by `seed`; 0 = all
+  int num_samples = 1;      // completions per problem, for pass@k
   std::optional<double> temperature, top_p;
   int max_new_tokens = 0;  // 0 = the task's own
   Scenario scenario = Scenario::offline;

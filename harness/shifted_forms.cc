@@ -11,6 +11,7 @@
 namespace harness {
 namespace {
 
+const std::string kAllShifts = "all";
 constexpr size_t kListed = 3;  // ids of one reason in one line
 
 std::string listed(const std::vector<std::string>& ids, bool all) {
@@ -23,8 +24,25 @@ std::string listed(const std::vector<std::string>& ids, bool all) {
 
 }  // namespace
 
+void expand_ood(RunSpec* spec) {
+  const auto found = std::find(spec->tasks.begin(), spec->tasks.end(), kOodSuite);
+  if (found == spec->tasks.end()) return;
+  spec->tasks.erase(found);
+  if (spec->shifts.empty()) spec->shifts = {kAllShifts};
+  if (spec->shift_items == 0) spec->shift_items = kOodItems;
+  if (!spec->tasks.empty()) return;
+  spec->tasks = {std::string(kOodTask)};
+  if (spec->limit == 0 && spec->sample == 0) spec->sample = spec->shift_items;
+}
+
 std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
   std::vector<tasks::Shift> out;
+  if (spec.shifts == std::vector<std::string>{kAllShifts}) {
+    for (const auto& family : tasks::shift_families())
+      for (int severity = 1; severity <= tasks::kMostSeverity; ++severity)
+        out.push_back(tasks::parse_shift(fmt::format("{}:{}", family, severity)));
+    return out;
+  }
   for (const auto& text : spec.shifts) {
     tasks::Shift shift;
     try {
@@ -39,12 +57,27 @@ std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
   return out;
 }
 
-void check_shifts(const std::vector<tasks::Shift>& shifts, const tasks::Task& task) {
-  for (const auto& shift : shifts)
-    if (const auto why = tasks::why_never(shift, task.has_lettered_options(), task.runs_code());
-        !why.empty())
+std::vector<tasks::Shift> shifts_of(const RunSpec& spec, const tasks::Task& task) {
+  const bool all = spec.shifts == std::vector<std::string>{kAllShifts};
+  std::vector<tasks::Shift> out;
+  for (const auto& shift : parsed_shifts(spec)) {
+    const auto why = tasks::why_never(shift, task.has_lettered_options(), task.runs_code());
+    if (why.empty())
+      out.push_back(shift);
+    else if (!all)
       throw UsageError(fmt::format("--shift {}: cannot be applied to {}: {}",
                                    tasks::shift_label(shift), task.name(), why));
+  }
+  return out;
+}
+
+std::vector<bool> seed_items(const RunSpec& spec, const PlannedSuite& suite) {
+  if (spec.shift_items == 0) return std::vector<bool>(suite.chosen.size(), true);
+  std::vector<std::string> ids;
+  for (const size_t i : suite.chosen) ids.push_back(suite.data->samples[i].id);
+  std::vector<bool> out(ids.size(), false);
+  for (const size_t i : select_samples(ids, ids, 0, spec.shift_items, spec.seed)) out[i] = true;
+  return out;
 }
 
 std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
@@ -67,8 +100,10 @@ std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
 
 std::string describe_shifts(const RunSpec& spec, const RunPlan& plan, bool all) {
   std::string out;
-  for (size_t suite = 0; suite < plan.suites.size(); ++suite)
-    for (const auto& shift : parsed_shifts(spec)) {
+  for (size_t suite = 0; suite < plan.suites.size(); ++suite) {
+    const auto items = seed_items(spec, plan.suites[suite]);
+    const auto n = static_cast<size_t>(std::count(items.begin(), items.end(), true));
+    for (const auto& shift : shifts_of(spec, *plan.suites[suite].task)) {
       std::map<std::string, std::vector<std::string>> by_reason;
       size_t n_missing = 0;
       for (const auto& m : plan.missing)
@@ -76,13 +111,13 @@ std::string describe_shifts(const RunSpec& spec, const RunPlan& plan, bool all) 
           by_reason[m.why].push_back(m.sample);
           ++n_missing;
         }
-      const size_t n = plan.suites[suite].chosen.size();
       out += fmt::format("shift {} on {}: asked of {} of {} samples", tasks::shift_label(shift),
                          plan.suites[suite].task->name(), n - n_missing, n);
       for (const auto& [why, ids] : by_reason)
         out += fmt::format("; not of {}, {} ({})", ids.size(), why, listed(ids, all));
       out += '\n';
     }
+  }
   return out;
 }
 

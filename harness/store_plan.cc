@@ -68,6 +68,7 @@ nlohmann::json spec_json(const RunSpec& s) {
   if (!s.shifts.empty()) {
     j["shift"] = s.shifts;
     j["shift_seed"] = s.shift_seed;
+    j["shift_items"] = s.shift_items;
   }
   if (s.num_fewshot) j["num_fewshot"] = *s.num_fewshot;
   if (s.temperature) j["temperature"] = *s.temperature;
@@ -104,7 +105,7 @@ std::string shifts_text(const RunSpec& spec) {
   std::string out;
   for (const auto& shift : parsed_shifts(spec))
     out += fmt::format("{}/v{} ", tasks::shift_label(shift), tasks::shift_version(shift));
-  return out + fmt::format("seed {}", spec.shift_seed);
+  return out + fmt::format("seed {} items {}", spec.shift_seed, spec.shift_items);
 }
 
 }  // namespace

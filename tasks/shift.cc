@@ -176,6 +176,8 @@ std::string_view guarantee_name(Guarantee g) {
   return kNames.at(static_cast<size_t>(g));
 }
 
+std::string_view shift_about(const Shift& s) { return family(s.family).about; }
+
 Guarantee guarantee_of(const Shift& s) { return family(s.family).guarantee; }
 
 int shift_version(const Shift& s) { return family(s.family).version; }

@@ -42,6 +42,7 @@ std::string shift_label(const Shift&);  // "typos:2"
 // "family:severity"; "neutral:2" is matched to distractors. Throws TaskError, one line.
 Shift parse_shift(std::string_view);
 std::vector<std::string> shift_families();
+std::string_view shift_about(const Shift&);  // what its severities do, one line
 
 // What the check of a family establishes about every shifted sample.
 enum class Guarantee {

@@ -229,16 +229,18 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
 }  // namespace
 
 Family code_surface_family() {
-  return {.id = ShiftFamily::code_surface,
-          .name = "code_surface",
-          .version = 1,
-          .guarantee = Guarantee::program_passes,
-          .draws_from = 1,
-          .for_questions = false,
-          .for_code = true,
-          .needs_letters = false,
-          .plan = plan,
-          .check = check};
+  return {
+      .id = ShiftFamily::code_surface,
+      .about = "layout; and another function name, tests included; and typos in the description",
+      .name = "code_surface",
+      .version = 1,
+      .guarantee = Guarantee::program_passes,
+      .draws_from = 1,
+      .for_questions = false,
+      .for_code = true,
+      .needs_letters = false,
+      .plan = plan,
+      .check = check};
 }
 
 }  // namespace tasks::shift

@@ -38,6 +38,7 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
 
 Family distractors_family() {
   return {.id = ShiftFamily::distractors,
+          .about = "1, 3 or 8 sentences before the question that share no word with it",
           .name = "distractors",
           .version = 1,
           .guarantee = Guarantee::item_verbatim,

@@ -2,6 +2,7 @@
 // the same. Internal to tasks/.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ struct Request {
 
 struct Family {
   ShiftFamily id;
+  const char* about;  // severities 1, 2 and 3 in one line
   const char* name;
   int version;
   Guarantee guarantee;

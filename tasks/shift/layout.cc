@@ -89,6 +89,7 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
 
 Family layout_family() {
   return {.id = ShiftFamily::layout,
+          .about = "doubled blanks; and random letter case; and broken lines",
           .name = "layout",
           .version = 1,
           .guarantee = Guarantee::same_folded_text,

@@ -46,6 +46,7 @@ std::string check(const Shift&, const datasets::Sample& original, const Shifted&
 
 Family neutral_family() {
   return {.id = ShiftFamily::neutral,
+          .about = "empty lines of the length that neutral.FAMILY names (distractors): a control",
           .name = "neutral",
           .version = 1,
           .guarantee = Guarantee::item_verbatim,

@@ -42,6 +42,7 @@ std::string check(const Shift&, const datasets::Sample& original, const Shifted&
 
 Family option_order_family() {
   return {.id = ShiftFamily::option_order,
+          .about = "options rotated by 1, 2 or 3 places, the key with them",
           .name = "option_order",
           .version = 1,
           .guarantee = Guarantee::key_remapped,

@@ -73,6 +73,7 @@ std::string check(const Shift&, const datasets::Sample& original, const Shifted&
 
 Family option_symbols_family() {
   return {.id = ShiftFamily::option_symbols,
+          .about = "options labelled with numbers, rare signs or made-up codes",
           .name = "option_symbols",
           .version = 1,
           .guarantee = Guarantee::symbols_bijective,

@@ -47,6 +47,7 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
 
 Family padding_family() {
   return {.id = ShiftFamily::padding,
+          .about = "about 256, 768 or 1536 tokens of unrelated sentences, set apart",
           .name = "padding",
           .version = 1,
           .guarantee = Guarantee::item_verbatim,

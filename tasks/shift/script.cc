@@ -102,6 +102,7 @@ std::string check(const Shift&, const datasets::Sample& original, const Shifted&
 
 Family script_family() {
   return {.id = ShiftFamily::script,
+          .about = "look-alike letters and accents in 10, 25 or 50% of the words",
           .name = "script",
           .version = 1,
           .guarantee = Guarantee::script_invertible,

@@ -98,6 +98,7 @@ std::string check_down(const Shift& s, const datasets::Sample& original, const S
 
 Family spoof_up_family() {
   return {.id = ShiftFamily::spoof_up,
+          .about = "a learned header; and an unused formula; and a puzzle marked as no part of it",
           .name = "spoof_up",
           .version = 1,
           .guarantee = Guarantee::item_verbatim,
@@ -111,6 +112,7 @@ Family spoof_up_family() {
 
 Family spoof_down_family() {
   return {.id = ShiftFamily::spoof_down,
+          .about = "one, two or three remarks on how easy it is",
           .name = "spoof_down",
           .version = 1,
           .guarantee = Guarantee::item_verbatim,

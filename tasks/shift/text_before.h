@@ -2,6 +2,7 @@
 // lines before code. Internal to tasks/.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 

@@ -52,6 +52,8 @@ std::string check(const Shift&, const datasets::Sample& original, const Shifted&
 
 Family typos_family() {
   return {.id = ShiftFamily::typos,
+          .about =
+              "2, 5 or 10% of the words misspelt; numbers, names, negations and option words stand",
           .name = "typos",
           .version = 1,
           .guarantee = Guarantee::words_close,

@@ -170,6 +170,7 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
 
 Family wrapper_family() {
   return {.id = ShiftFamily::wrapper,
+          .about = "a polite request; an exam's opening; and the stem in words of a closed list",
           .name = "template",
           .version = 1,
           .guarantee = Guarantee::closed_synonyms,
