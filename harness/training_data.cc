@@ -26,6 +26,12 @@ struct Seen {
   std::map<int32_t, int> counted;
 };
 
+bool is_whole(const Seen& s, const std::vector<int32_t>& grid) {
+  return std::all_of(grid.begin(), grid.end(), [&](int32_t k) {
+    return s.question.correct.contains(k) && s.counted.contains(k);
+  });
+}
+
 // Of one task, by sample.
 std::map<std::string, Seen> read_task(const results::ResultStore& store, int64_t run_id,
                                       const results::StoredTask& task) {
@@ -144,10 +150,7 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
     for (const auto& s : suite.data->samples) samples[s.id] = &s;
     for (auto& [id, seen] : read_task(store, run.run_id, t)) {
       for (const auto& [k, n] : seen.question.graded) graded[k] += n;
-      const bool whole = std::all_of(ex.grid.begin(), ex.grid.end(), [&](int32_t k) {
-        return seen.question.correct.contains(k) && seen.counted.contains(k);
-      });
-      if (!whole) {
+      if (!is_whole(seen, ex.grid)) {
         ++out.left_out;
         continue;
       }
