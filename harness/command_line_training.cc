@@ -16,9 +16,9 @@ const std::map<std::string, Head> kHeads = {{"ordinal", Head::ordinal}, {"free",
 
 void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   auto* sub = add(app, "train", "A predictor of what each question needs, from a sweep",
-                  "moeval train --sweep latest --out predictor.safetensors --target-cost 0.6");
-  sub->add_option("--sweep", o.sweep, "run to learn from: uuid or its beginning, or 'latest'")
-      ->capture_default_str();
+                  "moeval train --out predictor.safetensors --target-cost 0.6");
+  sub->add_option("--sweep", o.sweep,
+                  "run to learn from: uuid or its beginning, or 'latest' (default: newest sweep)");
   add_db(sub, o.db);
   sub->add_option("-M,--model", o.model, "path or catalog name (default: the sweep's)");
   add_data(sub, o.data, o.allow_unverified);

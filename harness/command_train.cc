@@ -10,15 +10,25 @@
 #include "harness/exit_code.h"
 #include "harness/stored_runs.h"
 #include "harness/training_report.h"
+#include "results/queries.h"
 
 namespace harness {
 namespace {
 
+constexpr double kDearest = 1e6;  // of lambda, mu and the entropy bonus
+
 void check(const TrainOptions& o) {
   if (o.lambda && o.target_cost)
     throw UsageError("--lambda and --target-cost: give one of them, the other follows");
-  if (o.lambda && !(*o.lambda >= 0))
-    throw UsageError(fmt::format("--lambda {}: want 0 or more", *o.lambda));
+  const auto price = [](const char* name, double x) {
+    if (!(x >= 0 && x <= kDearest))  // NaN too
+      throw UsageError(fmt::format("{} {}: want 0 to {}", name, x, kDearest));
+  };
+  if (o.lambda) price("--lambda", *o.lambda);
+  if (o.entropy) price("--entropy", *o.entropy);
+  price("--mu", o.mu);
+  if (o.mu > 0 && o.objective == engine::train::Objective::success)
+    throw UsageError("--mu: the plug-in of --objective success knows no lateness; train a policy");
   if (o.target_cost && !(*o.target_cost > 0 && *o.target_cost <= 1))
     throw UsageError(
         fmt::format("--target-cost {}: want a share of the full cost, in (0, 1]", *o.target_cost));
@@ -29,7 +39,6 @@ void check(const TrainOptions& o) {
                                    fmt::join(o.hidden, ",")));
   if (o.hidden.size() > 8)
     throw UsageError(fmt::format("--hidden: {} layers, at most 8", o.hidden.size()));
-  if (o.mu < 0) throw UsageError(fmt::format("--mu {}: want 0 or more", o.mu));
   if ((o.mu > 0) != o.latency_cap_ms.has_value() ||
       o.latency_cap_ms.has_value() != !o.latency_file.empty())
     throw UsageError("--mu, --latency-cap and --latency-coefficients: all three, or none");
@@ -38,6 +47,8 @@ void check(const TrainOptions& o) {
   const auto folder = std::filesystem::path(o.out).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder))
     throw UsageError(fmt::format("--out {}: there is no such folder", o.out));
+  if (std::filesystem::is_directory(o.out))
+    throw UsageError(fmt::format("--out {}: is a folder, want a file", o.out));
 }
 
 TrainingPlan plan_of(const TrainOptions& o) {
@@ -60,12 +71,22 @@ TrainingPlan plan_of(const TrainOptions& o) {
   return p;
 }
 
+std::string newest_sweep(const results::ResultStore& store) {
+  std::string found;
+  for (const auto& r : results::runs(store))
+    if (r.run.kind == "sweep") found = r.run.run_uuid;
+  if (found.empty())
+    throw UsageError(
+        fmt::format("{} holds no sweep yet: moeval sweep makes one", store.path().string()));
+  return found;
+}
+
 }  // namespace
 
 int command_train(const TrainOptions& o) {
   check(o);
   const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
-  const auto run = find_run(*store, o.sweep);
+  const auto run = o.sweep.empty() ? newest_sweep(*store) : find_run(*store, o.sweep);
   auto spec = spec_of_sweep(*store, run, o.model);
   spec.data = o.data;
   spec.allow_unverified = o.allow_unverified;

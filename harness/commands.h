@@ -31,7 +31,7 @@ struct SweepOptions {
 int command_sweep(const SweepOptions&);
 
 struct TrainOptions {
-  std::string sweep = "latest";
+  std::string sweep;  // run; empty = the newest sweep
   std::string db = "results/moeval.db";
   std::string model;  // empty = the one that the sweep names
   std::string data;

@@ -37,7 +37,7 @@ Examples length_features(const TrainingData& data) {
 
 NeedEstimate need_estimate(const TrainingData& data, const CrossFit& fit) {
   const Examples& ex = data.examples;
-  std::vector<double> predicted, truth, predicted_flops, true_flops;
+  std::vector<double> predicted, truth;
   for (int64_t r = 0; r < ex.n; ++r) {
     const auto stable = data.questions[static_cast<size_t>(r)].k_stable(ex.grid);
     if (!stable) continue;
@@ -46,8 +46,6 @@ NeedEstimate need_estimate(const TrainingData& data, const CrossFit& fit) {
     while (k + 1 < ex.n_k() && fit.p[ex.at(r, k)] < kEnough) ++k;
     predicted.push_back(ex.cost[ex.at(r, k)]);
     truth.push_back(ex.cost[ex.at(r, need)]);
-    predicted_flops.push_back(predicted.back() * ex.full_flops[static_cast<size_t>(r)]);
-    true_flops.push_back(truth.back() * ex.full_flops[static_cast<size_t>(r)]);
   }
   NeedEstimate out;
   out.n = static_cast<int64_t>(truth.size());
@@ -59,7 +57,8 @@ NeedEstimate need_estimate(const TrainingData& data, const CrossFit& fit) {
     out.mae += std::fabs(predicted[i] - truth[i]) / static_cast<double>(truth.size());
     out.mae_constant += std::fabs(median - truth[i]) / static_cast<double>(truth.size());
   }
-  const double rho = spearman(predicted_flops, true_flops);
+  // Of shares of the full cost: in FLOPs a prompt's length alone would order the questions.
+  const double rho = spearman(predicted, truth);
   if (!std::isnan(rho)) out.spearman = rho;
   return out;
 }
@@ -145,6 +144,8 @@ TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
     out.curve.push_back({at, outcome_of(ex, shares_of(ex, fitted.decide(ex, at)), own, at, mu),
                          outcome_of(ex, oracle(ex, at, mu), 0, at, mu)});
   }
+  // A curve is a report: it changes no exported byte.
+  if (!plan.target_cost) options.family.reset();
   out.predictor = export_predictor(fit(ex, all_rows(ex), plan.objective, options), ex.grid, lambda);
   out.predictor.model_sha256 = data.weights_sha256;
   out.predictor.features = data.features;
@@ -164,7 +165,7 @@ std::vector<std::filesystem::path> write_decisions(const std::filesystem::path& 
       table[fmt::format("{}:{}", q.task, q.sample)] =
           data.examples.grid[argmax(std::span(p.shares).subspan(r * n_k, n_k))];
     }
-    files.push_back(write_table(folder, p.name, data.weights_sha256,
+    files.push_back(write_table(folder, "train_" + p.name, data.weights_sha256,
                                 fmt::format("{}, cross-fitted on sweep {}, lambda {}", p.name,
                                             data.run_uuid, result.lambda),
                                 table));

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -26,10 +27,16 @@ struct Seen {
   std::map<int32_t, int> counted;
 };
 
+// At every k, and in as many ways: an interrupted sweep has asked more ways at the first k.
 bool is_whole(const Seen& s, const std::vector<int32_t>& grid) {
-  return std::all_of(grid.begin(), grid.end(), [&](int32_t k) {
-    return s.question.correct.contains(k) && s.counted.contains(k);
-  });
+  const auto at = [](const std::map<int32_t, int>& counts, int32_t k) {
+    const auto found = counts.find(k);
+    return found == counts.end() ? 0 : found->second;
+  };
+  const int ways = at(s.question.graded, grid.back());
+  return ways > 0 && std::all_of(grid.begin(), grid.end(), [&](int32_t k) {
+           return at(s.question.graded, k) == ways && at(s.counted, k) > 0;
+         });
 }
 
 // Of one task, by sample.
@@ -120,6 +127,8 @@ RunSpec spec_of_sweep(const results::ResultStore& store, const std::string& run_
   spec.model = model.empty() ? config.at("model").get<std::string>() : model;
   spec.tasks = config.at("tasks").get<std::vector<std::string>>();
   if (config.contains("num_fewshot")) spec.num_fewshot = config.at("num_fewshot").get<int>();
+  if (config.contains("max_new_tokens"))
+    spec.max_new_tokens = config.at("max_new_tokens").get<int>();
   return spec;
 }
 
@@ -131,6 +140,7 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
   out.run_uuid = run.run.run_uuid;
   out.model = model.label;
   out.weights_sha256 = model.weights_sha256;
+  out.status = run.status;
   if (run.model.weights_sha256 != model.weights_sha256)
     throw engine::PolicyMismatch(fmt::format("sweep {}: made with weights {}, {} has {}",
                                              out.run_uuid, run.model.weights_sha256, model.label,
@@ -154,7 +164,11 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
         ++out.left_out;
         continue;
       }
-      const auto query = suite.task->query(*samples.at(id), *suite.data, 0);
+      const auto found = samples.find(id);
+      if (found == samples.end())
+        throw results::FingerprintMismatch(
+            fmt::format("{}: the data found here have no sample '{}'", t.task.name, id));
+      const auto query = suite.task->query(*found->second, *suite.data, 0);
       const Question question(fmt::format("{}:{}", t.task.name, id), query, *model.tokenizer);
       const auto x = engine::question_features(
           out.features, question.features(0), model.engine->config().d_model,
@@ -163,6 +177,11 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
       ex.n_features = static_cast<int64_t>(x.size());
       const int32_t most = ex.grid.back();
       const double full = seen.flops.at(most) / seen.counted.at(most);
+      const auto finite = [](float v) { return std::isfinite(v); };
+      if (!(full > 0) || !std::all_of(x.begin(), x.end(), finite))
+        throw InfrastructureError(
+            fmt::format("{}:{}: its FLOPs at k = {} or its features are no usable numbers",
+                        t.task.name, id, most));
       ex.full_flops.push_back(full);
       const auto prompt_tokens =
           latency ? static_cast<int64_t>(

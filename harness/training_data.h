@@ -18,7 +18,7 @@ struct TrainingData {
   engine::train::Examples examples;
   std::vector<SweepQuestion> questions;  // by row of the examples
   std::vector<engine::Feature> features;
-  std::string run_uuid, model, weights_sha256;
+  std::string run_uuid, status, model, weights_sha256;  // of the sweep
   int64_t left_out = 0;  // questions that are not graded, or not counted, at every k
 };
 

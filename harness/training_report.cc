@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "harness/text_table.h"
@@ -15,6 +16,7 @@ using nlohmann::ordered_json;
 
 // From this share of queries at one k on a policy counts as collapsed.
 constexpr double kCollapsed = 0.99;
+constexpr int kWaysAgainstLuck = 3;  // fewer cannot tell knowing from guessing
 
 std::string percent(double x) { return fmt::format("{:.1f}%", 100 * x); }
 std::string interval(const engine::train::Range& r) {
@@ -46,6 +48,14 @@ std::vector<std::string> notes(const TrainingData& data, const TrainingPlan& pla
                                const TrainingResult& r) {
   std::vector<std::string> out;
   const auto& mine = r.policies.front();
+  if (data.status != "complete") out.push_back(fmt::format("the sweep is {}", data.status));
+  int ways = data.questions.empty() ? 0 : std::numeric_limits<int>::max();
+  for (const auto& q : data.questions)
+    for (const auto& [k, n] : q.graded) ways = std::min(ways, n);
+  if (ways < kWaysAgainstLuck)
+    out.push_back(
+        fmt::format("questions were asked in {} {}: oracle and regret count lucky guesses", ways,
+                    ways == 1 ? "way" : "ways"));
   if (data.left_out > 0)
     out.push_back(
         fmt::format("{} questions are not graded at every k and left out", data.left_out));
@@ -59,16 +69,22 @@ std::vector<std::string> notes(const TrainingData& data, const TrainingPlan& pla
     const bool ties = d.interval.lower <= 0 && d.interval.upper >= 0;
     out.push_back(fmt::format("reward beyond plug_in {:+.4f} [{:+.4f}, {:+.4f}]: {}", d.mean,
                               d.interval.lower, d.interval.upper,
-                              ties         ? "the plug-in ties"
+                              ties         ? "no difference is shown"
                               : d.mean > 0 ? "the policy head is better"
                                            : "the plug-in is better"));
   }
   if (mine.outcome.gain_interval.lower <= 0)
     out.push_back(
-        "no adaptivity gain is shown: its interval reaches zero, a static k or a mixture of them "
-        "does as well");
+        "no adaptivity gain over a static k or a mixture of them is shown: its interval reaches "
+        "zero");
   if (plan.objective == engine::train::Objective::reinforce)
-    out.push_back("plug_in has learned from the same draws; knn and length_only saw every k");
+    out.push_back(
+        "learned from one drawn k a question and epoch, as plug_in beside it; knn and length_only "
+        "saw every k");
+  if (plan.target_cost)
+    out.push_back("lambda was chosen on these questions: what others cost may differ");
+  if (plan.options.mu > 0)
+    out.push_back("plug_in, knn and length_only know no lateness, but pay for it");
   if (!r.need.spearman)
     out.push_back("rank correlation of FLOPs n/a: estimate or need does not vary");
   return out;
@@ -139,6 +155,7 @@ std::string training_json(const TrainingData& data, const TrainingPlan& plan,
                  {"k", data.examples.grid},
                  {"lambda", r.lambda},
                  {"target_cost", nullptr},
+                 {"lambda_family", plan.target_cost.has_value()},
                  {"mu", o.mu},
                  {"entropy_bonus", o.entropy},
                  {"hidden", o.hidden},

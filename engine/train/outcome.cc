@@ -186,6 +186,7 @@ std::vector<double> ranks(std::span<const double> v) {
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return v[a] < v[b]; });
   std::vector<double> rank(v.size());
   for (size_t first = 0, end = 0; first < order.size(); first = end) {
+    end = first + 1;  // NaN equals nothing, not even itself
     while (end < order.size() && v[order[end]] == v[order[first]]) ++end;
     for (size_t i = first; i < end; ++i)
       rank[order[i]] = (static_cast<double>(first) + static_cast<double>(end - 1)) / 2;

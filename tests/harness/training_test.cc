@@ -156,7 +156,7 @@ TEST_F(LadderTraining, NothingIsGainedWhenOutcomesAreShuffled) {
   EXPECT_LT(mine.gain, 0.1 * oracle.gain);
   EXPECT_LT(mine.gain_interval.lower, 0.01);
   EXPECT_THAT(render_training(data, plan, result, Format::table),
-              HasSubstr("no adaptivity gain is shown"));
+              HasSubstr("no adaptivity gain over a static k"));
 }
 
 TEST_F(LadderTraining, TheSameSeedGivesTheSameBytesOnAnyThreads) {
@@ -169,6 +169,7 @@ TEST_F(LadderTraining, TheSameSeedGivesTheSameBytesOnAnyThreads) {
   };
   const auto once = bytes({"--threads", "1"});
   EXPECT_EQ(once, bytes({"--threads", "3"}));
+  EXPECT_EQ(once, bytes({"--curve"}));  // a report changes no file
   EXPECT_NE(once, bytes({"--seed", "1"}));
 }
 
@@ -196,9 +197,10 @@ TEST_F(LadderTraining, TablesOfTheCrossFittedDecisionsRun) {
       report(train({"--format", "json", "--epochs", "40", "--write-tables", tables}, swept()));
   for (const std::string name : {"policy", "plug_in", "knn", "best_static", "oracle"}) {
     SCOPED_TRACE(name);
-    const auto run = moeval({"run", "--model", "ladder", "--tasks", "ladder_train", "--limit",
-                             std::to_string(kPerSubject), "--num-fewshot", "0", "--policy",
-                             "table:" + tables + "/" + name + ".json", "--db", db(name + ".db")});
+    const auto run =
+        moeval({"run", "--model", "ladder", "--tasks", "ladder_train", "--limit",
+                std::to_string(kPerSubject), "--num-fewshot", "0", "--policy",
+                "table:" + tables + "/train_" + name + ".json", "--db", db(name + ".db")});
     ASSERT_EQ(run.code, 0) << run.err;
     // Planted answers do not depend on the order of the options: the table's run is its row.
     EXPECT_NEAR(std::stod(stored::rows(db(name + ".db"), "SELECT AVG(correct) FROM v_attempt")),
@@ -258,6 +260,10 @@ TEST_F(Training, WhatIsWrongIsSaidInWords) {
               AllOf(HasSubstr("--folds 500"), HasSubstr("seed items")));
   EXPECT_THAT(refused({"--lambda", "1", "--target-cost", "0.5"}, 2, swept), HasSubstr("--lambda"));
   EXPECT_THAT(refused({"--target-cost", "1.5"}, 2, swept), HasSubstr("1.5"));
+  EXPECT_THAT(refused({"--lambda", "inf"}, 2, swept), HasSubstr("--lambda inf"));
+  EXPECT_THAT(refused({"--lambda", "1e200"}, 2, swept), HasSubstr("--lambda 1e+200"));
+  EXPECT_THAT(refused({"--entropy", "1e9"}, 2, swept), HasSubstr("--entropy"));
+  EXPECT_THAT(refused({"--mu", "1", "--objective", "success"}, 2, swept), HasSubstr("--mu"));
   EXPECT_THAT(refused({"--mu", "1"}, 2, swept), HasSubstr("--latency-cap"));
   EXPECT_THAT(refused({"--sweep", "zzz"}, 2, swept), HasSubstr("zzz"));
   EXPECT_THAT(refused({}, 2, swept, "none/p.safetensors"), HasSubstr("no such folder"));
