@@ -60,8 +60,12 @@ class GroupRun {
   int64_t ordinal(size_t i) const { return group_.ordinals[i]; }
   uint64_t seed(size_t i) const { return asks_[i].seed; }
   const datasets::Sample& sample(size_t i) const { return samples_[i]; }  // as it was asked
-  bool is_shifted(size_t i) const {
-    return plan_.attempts[static_cast<size_t>(ordinal(i))].variant != Variant{};
+  // Changed, and known to keep the right answer: whether a shifted program's solution passes is not
+  // tried before a run.
+  bool is_label_preserved(size_t i) const {
+    const Variant& v = plan_.attempts[static_cast<size_t>(ordinal(i))].variant;
+    return v != Variant{} && (v.family != Variant::Family::shift ||
+                              tasks::guarantee_of(v.shift) != tasks::Guarantee::program_passes);
   }
   int32_t policy() const { return static_cast<int32_t>(group_.policy); }
   const tasks::Task& task() const { return *plan_.suites[group_.suite].task; }
@@ -92,7 +96,7 @@ void run_group(const RunSpec& spec, GroupRun& group, Subject& subject, tasks::Sa
       context.session_start_ns = session_start_ns;
       context.store_text = spec.store_text;
       context.router_margins = spec.router_margins;
-      if (group.is_shifted(i)) context.label_preserved = true;
+      if (group.is_label_preserved(i)) context.label_preserved = true;
       auto bundle = make_bundle(context, group.query(i), o, group.task(), score, score_us);
       for (const auto& p : prefixes) bundle.prefixes.push_back(make_prefix_row(p, group.policy()));
       prefixes.clear();

@@ -90,9 +90,11 @@ std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
       missing->push_back({suite, sample.id, shift, std::move(made.why_not)});
       continue;
     }
-    if (const auto broken = tasks::broken_guarantee(shift, sample, *made.shifted); !broken.empty())
-      throw tasks::TaskError(fmt::format("shift {} of {}, seed {}: {}", tasks::shift_label(shift),
-                                         sample.id, seed, broken));
+    if (const auto broken = tasks::broken_guarantee(shift, sample, *made.shifted);
+        !broken.empty()) {
+      missing->push_back({suite, sample.id, shift, "its guarantee would not hold: " + broken});
+      continue;
+    }
     out.push_back(shifted_variant(shift, seed));
   }
   return out;

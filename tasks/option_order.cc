@@ -30,20 +30,34 @@ bool speaks_of_others(std::string_view choice) {
          speaks_of_letters(choice);
 }
 
+// Whether the letter at `at` begins the text or follows a word that lists options.
+bool begins_list(std::string_view text, size_t at) {
+  while (at >= 3 && text.substr(at - 2, 2) == ", " && (at == 3 || !is_word(text[at - 4]))) at -= 3;
+  const std::string before = lower(text.substr(0, at));
+  if (before.empty()) return true;
+  for (const std::string_view word : {"both ", "either ", "neither ", "all of ", "only "})
+    if (before.ends_with(word)) return true;
+  return false;
+}
+
 }  // namespace
 
 bool speaks_of_letters(std::string_view text) {
   std::string plain;
   for (const char c : text)
     if (c != '(' && c != ')') plain += c;
-  for (const std::string_view joint : {" and ", " or ", " & "}) {
+  for (const std::string_view joint :
+       {" and ", " or ", " nor ", " & ", " and/or ", ", and ", ", or ", ", nor "}) {
     for (size_t at = plain.find(joint); at != std::string::npos; at = plain.find(joint, at + 1)) {
       const size_t after = at + joint.size();
       if (at == 0 || after >= plain.size()) continue;
       const char l = plain[at - 1], r = plain[after];
       const bool alone = (at == 1 || !is_word(plain[at - 2])) &&
                          (after + 1 == plain.size() || !is_word(plain[after + 1]));
-      if (alone && l >= 'A' && l <= 'D' && r >= 'A' && r <= 'D') return true;
+      if (!alone) continue;
+      if (l >= 'A' && l <= 'J' && r >= 'A' && r <= 'J') return true;
+      // "a and c" may be coefficients; "both a and b" and an option that begins so are options.
+      if (l >= 'a' && l <= 'j' && r >= 'a' && r <= 'j' && begins_list(plain, at - 1)) return true;
     }
   }
   return false;

@@ -180,7 +180,11 @@ std::string_view shift_about(const Shift& s) { return family(s.family).about; }
 
 Guarantee guarantee_of(const Shift& s) { return family(s.family).guarantee; }
 
-int shift_version(const Shift& s) { return family(s.family).version; }
+int shift_version(const Shift& s) {
+  const int own = family(s.family).version;
+  // How long a control is depends on what it is matched to.
+  return s.family == ShiftFamily::neutral ? 100 * own + family(s.matched).version : own;
+}
 
 bool shift_draws(const Shift& s) {
   const int from = family(s.family == ShiftFamily::neutral ? s.matched : s.family).draws_from;

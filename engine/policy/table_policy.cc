@@ -15,8 +15,8 @@ namespace {
 
 constexpr uint64_t kMaxTableBytes = 256u << 20;
 
-// The key without the "@family/severity" of a shift: a family is of a-z, 0-9 and _, a severity of
-// digits. Any other '@' belongs to the sample's id.
+// The key without the "@family/severity" of a shift: a family is of a-z, 0-9, _ and the dot
+// of "neutral.padding", a severity of digits. Any other '@' belongs to the sample's id.
 std::string_view without_shift(std::string_view key) {
   const size_t at = key.rfind('@');
   if (at == std::string_view::npos) return key;
@@ -25,7 +25,9 @@ std::string_view without_shift(std::string_view key) {
   if (slash == std::string_view::npos) return key;
   const std::string_view family = shift.substr(0, slash), severity = shift.substr(slash + 1);
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto letter = [&](char c) { return (c >= 'a' && c <= 'z') || c == '_' || digit(c); };
+  const auto letter = [&](char c) {
+    return (c >= 'a' && c <= 'z') || c == '_' || c == '.' || digit(c);
+  };
   const bool is_shift = !family.empty() && std::all_of(family.begin(), family.end(), letter) &&
                         !severity.empty() && std::all_of(severity.begin(), severity.end(), digit);
   return is_shift ? key.substr(0, at) : key;

@@ -75,6 +75,7 @@ std::string latin(std::string_view text) {
 Family::Plan plan(const Request& r) {
   const std::string& text = r.sample.input;
   if (latin(text) != text) return cannot("it has Cyrillic letters or accents of its own");
+  if (looks_like_program(text)) return cannot("it has a program in it");
   const auto severity = static_cast<size_t>(r.shift.severity);
   std::vector<Token> words;
   for (const Token& t : tokens_of(text, words_of_options(r.sample)))

@@ -15,6 +15,7 @@ constexpr std::array kPercent = {2, 5, 10};
 
 Family::Plan plan(const Request& r) {
   const std::string& text = r.sample.input;
+  if (looks_like_program(text)) return cannot("it has a program in it");
   const auto kept = words_of_options(r.sample);
   std::vector<Token> free;
   for (const Token& t : tokens_of(text, kept))

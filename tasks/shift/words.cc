@@ -12,11 +12,23 @@ namespace {
 
 constexpr size_t kShortestFree = 4;
 
+constexpr std::array kNumbers = {
+    "zero",     "one",      "two",     "three",     "four",     "five",     "six",
+    "seven",    "eight",    "nine",    "ten",       "eleven",   "twelve",   "thirteen",
+    "fourteen", "fifteen",  "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+    "thirty",   "forty",    "fifty",   "sixty",     "seventy",  "eighty",   "ninety",
+    "hundred",  "thousand", "million", "billion",   "half",     "third",    "thirds",
+    "quarter",  "quarters", "once",    "twice",     "thrice",   "double",   "triple",
+    "first",    "second",   "fourth",  "fifth",     "sixth",    "seventh",  "eighth",
+    "ninth",    "tenth",    "dozen",   "single",    "both",     "hundreds", "thousands"};
+
 constexpr std::array kNegations = {
     "not",    "never",     "none",     "neither",   "nothing",    "nobody",   "nowhere",
     "cannot", "without",   "except",   "excluding", "unless",     "least",    "false",
     "untrue", "incorrect", "wrong",    "unlike",    "inaccurate", "unlikely", "only",
-    "hardly", "barely",    "excluded", "lacks",     "lacking",    "invalid",  "incorrectly"};
+    "hardly", "barely",    "excluded", "lacks",     "lacking",    "invalid",  "incorrectly",
+    "less",   "fewer",     "fewest",   "fails",     "fail",       "failed",   "lack",
+    "unable", "avoid",     "opposite", "impossible"};
 
 bool opens(char c) { return c == '(' || c == '[' || c == '"' || c == '\''; }
 bool closes(char c) {
@@ -35,6 +47,10 @@ std::string lower(std::string_view s) {
 
 bool is_negation(std::string_view word) {
   return std::find(kNegations.begin(), kNegations.end(), word) != kNegations.end();
+}
+
+bool is_number_word(std::string_view word) {
+  return std::find(kNumbers.begin(), kNumbers.end(), word) != kNumbers.end();
 }
 
 std::set<std::string> words_of(std::string_view text) {
@@ -80,7 +96,7 @@ std::vector<Token> tokens_of(std::string_view text, const std::set<std::string>&
     const std::string_view core = t.core(text);
     t.is_free = core.size() >= kShortestFree && !t.in_maths &&
                 std::all_of(core.begin(), core.end(), is_lower) && !is_negation(core) &&
-                !kept.contains(std::string(core));
+                !is_number_word(core) && !kept.contains(std::string(core));
     out.push_back(t);
   }
   return out;
@@ -97,6 +113,12 @@ std::string changed_token(std::string_view before, std::string_view after,
       return fmt::format("the protected token {} became {}", quote(a), quote(b));
   }
   return {};
+}
+
+bool looks_like_program(std::string_view text) {
+  for (const std::string_view sign : {"\u2190", ":=", "==", "!=", "+=", "print ", "print("})
+    if (text.find(sign) != std::string_view::npos) return true;
+  return has_indented_lines(text);
 }
 
 bool has_indented_lines(std::string_view text) {

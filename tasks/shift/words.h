@@ -33,6 +33,7 @@ inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 std::string lower(std::string_view);
 
 bool is_negation(std::string_view lower_case_word);
+bool is_number_word(std::string_view lower_case_word);  // "seven", "third", "twice"
 
 // Runs of letters, in lower case.
 std::set<std::string> words_of(std::string_view text);
@@ -50,5 +51,7 @@ std::string changed_token(std::string_view before, std::string_view after,
 
 // Lines that begin with white space: code or a table, where white space may mean something.
 bool has_indented_lines(std::string_view text);
+// Indented lines, or signs of a program or pseudocode: its words are no language.
+bool looks_like_program(std::string_view text);
 
 }  // namespace tasks::shift

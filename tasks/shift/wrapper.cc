@@ -41,11 +41,11 @@ constexpr std::array<FixedTexts, 3> kTexts = {FixedTexts(kPolite), FixedTexts(kE
                                               FixedTexts(kRules)};
 
 // Stem phrases that ask the same. Longer ones first; whole words only; no term of any subject.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 54> kPhrases = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 52> kPhrases = {{
     {"Which one of the following", "Which of these"},
     {"which one of the following", "which of these"},
-    {"Which of the following", "Which one of these"},
-    {"which of the following", "which one of these"},
+    {"Which of the following", "Which of these"},
+    {"which of the following", "which of these"},
     {"Each of the following", "Each of these"},
     {"each of the following", "each of these"},
     {"All of the following", "All of these"},
@@ -57,8 +57,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 54> kPhrases
     {"is most likely to", "will most probably"},
     {"the most likely", "the most probable"},
     {"is known as", "goes by the name of"},
-    {"is called", "goes by the name of"},
-    {"was called", "went by the name of"},
     {"best describes", "is the best description of"},
     {"best explains", "is the best explanation of"},
     {"is an example of", "is a case of"},

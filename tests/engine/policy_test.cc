@@ -154,6 +154,7 @@ TEST_F(PolicyFiles, AnIdMayHoldAnAt) {
   const auto k = [&](const char* key) { return p->decide({.key = key}).budget.k; };
   EXPECT_EQ(k("t:mail@x.org/1"), 5);
   EXPECT_EQ(k("t:mail@x.org/1@option_order/2"), 5);
+  EXPECT_EQ(k("t:mail@x.org/1@neutral.padding/1"), 5);
   EXPECT_EQ(k("t:mail@x"), 4);
   EXPECT_EQ(k("t:@handle/a1@wording/1"), 3);
   EXPECT_EQ(k("t:a@b/1"), 2);

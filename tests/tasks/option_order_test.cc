@@ -37,9 +37,11 @@ TEST(OptionOrder, RotationMovesTheKeyWithItsChoice) {
 TEST(OptionOrder, ChoicesThatSpeakOfOthersKeepTheirOrder) {
   EXPECT_TRUE(tasks::order_is_free(sample({"red", "green", "blue and gold", "grey"})));
   EXPECT_TRUE(tasks::order_is_free(sample({"Vitamin A and Dairy", "B", "C", "D"})));
+  EXPECT_TRUE(tasks::order_is_free(sample({"the a and c coefficients", "x", "y", "z"})));
   EXPECT_TRUE(tasks::order_is_free(sample({"hepatitis A or hepatitis B", "x", "y", "z"})));
   for (const char* last : {"All of the above", "none of these", "Both A and B", "A or C only",
-                           "(B) and (D)", "A & C", "Neither", "All of the Above."})
+                           "(B) and (D)", "A & C", "Neither", "All of the Above.", "A, B, and C",
+                           "both a and b", "neither a nor b.", "a, b, and c", "A and/or B"})
     EXPECT_FALSE(tasks::order_is_free(sample({"x", "y", "z", last}))) << last;
   EXPECT_FALSE(tasks::order_is_free(sample({"only one"}, 0)));
 }
