@@ -66,7 +66,8 @@ TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
           << t["task"] << name;
 
   run_table("shuffled");
-  for (const auto& t : audit()["tasks"]) {
+  const auto shuffled = audit();
+  for (const auto& t : shuffled["tasks"]) {
     EXPECT_LT(t["prediction"]["spearman"]["interval"][0], 0);
     EXPECT_GT(t["prediction"]["spearman"]["interval"][1], 0);
     EXPECT_LT(t["clean"]["adaptivity_gain"]["interval"][0], 0.05);
@@ -74,7 +75,8 @@ TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
   }
 
   run("fixed:8");
-  for (const auto& t : audit()["tasks"]) {
+  const auto constant = audit();
+  for (const auto& t : constant["tasks"]) {
     EXPECT_TRUE(t["prediction"]["spearman"]["value"].is_null());
     EXPECT_NEAR(t["clean"]["adaptivity_gain"]["value"], 0, 0.15);
     EXPECT_LE(t["clean"]["adaptivity_gain"]["value"], 0);
