@@ -47,7 +47,7 @@ TEST_F(ShiftRun, EverySampleHasItsCleanTwinAndItsShiftedForms) {
                          "0 OR status <> 'ok'"),
             "0\n");
   EXPECT_THAT(stored::rows(db(), "SELECT fingerprint_json FROM run"),
-              HasSubstr("\"shift\":\"typos:2/v1 option_symbols:1/v1 neutral.padding:1/v1 "
+              HasSubstr("\"shift\":\"typos:2/v1 option_symbols:1/v1 neutral.padding:1/v101 "
                         "option_order:1/v1 seed 5 items 0\""));
   // Labels are shown in the demonstration too, and are the options.
   EXPECT_EQ(stored::rows(db(),

@@ -279,7 +279,7 @@ TEST_F(Training, WhatIsWrongIsSaidInWords) {
   EXPECT_THAT(refused({"--data", "embedded"}, 2, db("only16.db")), HasSubstr("nothing to decide"));
   // No sweep at all.
   ASSERT_EQ(moeval(args("run", "mmlu_cloze", db("run.db"), {"--limit", "1"})).code, 0);
-  EXPECT_THAT(refused({"--data", "embedded"}, 2, db("run.db")), HasSubstr("is no sweep"));
+  EXPECT_THAT(refused({"--data", "embedded"}, 2, db("run.db")), HasSubstr("holds no sweep yet"));
   // An unfinished one: a planned k without a result.
   const auto copy = db("unfinished.db");
   std::filesystem::copy(swept, copy);

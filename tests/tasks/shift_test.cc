@@ -343,7 +343,7 @@ TEST(Shift, BytesOfASeedAreOnRecord) {
     for (const Shift& shift : shifts_of(parse_shift(name + ":1").family))
       if (const auto out = apply_shift(shift, s, 1); out.shifted) all += all_bytes(*out.shifted);
   EXPECT_EQ(datasets::sha256_hex(all),
-            "54b751010256feb64097d678c747b1537ff57bbea1d7502b2fd562a2e4d5a1ea");
+            "41857519d5840dcec58515ead20ca92d86874ba1ec41a1bda29525268cea0ab3");
   EXPECT_EQ(apply_shift({ShiftFamily::typos, 2}, s, 1).shifted->sample.input,
             "Which of the following animals is usaully described as the largest of those thhat "
             "live in the northern forests?");
