@@ -50,9 +50,9 @@ class LadderTraining : public Training {
       setenv("MOEVAL_CACHE", (shared_->path() / "cache").c_str(), 1);
       std::string grid = "1";
       for (int k = 2; k <= 16; ++k) grid += "," + std::to_string(k);
-      const auto out =
-          moeval({"sweep", "--model", "ladder", "--tasks", "ladder_train", "--grid", grid,
-                  "--limit", std::to_string(kPerSubject), "--num-fewshot", "0", "--db", swept()});
+      const auto out = moeval({"sweep", "--model", "ladder", "--tasks", "ladder_train", "--grid",
+                               grid, "--limit", std::to_string(kPerSubject), "--num-fewshot", "0",
+                               "--ways", "1", "--db", swept()});
       ASSERT_EQ(out.code, 0) << out.err;
     }
     setenv("MOEVAL_CACHE", (shared_->path() / "cache").c_str(), 1);
