@@ -232,7 +232,7 @@ std::vector<Cheat> cheats() {
        "def f(x):\n    v = []\n    for _ in range(100000): v = [v]\n    return v\n"},
       {"alarms off and hang",
        nullptr,
-       {timeout_cpu},
+       {timeout_cpu, timeout_wall},  // whichever a loaded machine lets it reach first
        "import signal\n"
        "def f(x):\n"
        "    for s in range(1, 65):\n"
