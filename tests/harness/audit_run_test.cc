@@ -87,7 +87,7 @@ TEST_F(AuditRun, TheOracleHasNoRegretAndAShuffledOneNoOrder) {
 // Shifts that leave the ladder's key words alone; k cannot move where it is a constant.
 TEST_F(AuditRun, AConstantKDriftsNowhereAndTheAuditSaysNothingOfShifts) {
   const auto shifted = [&](std::vector<std::string> a) {
-    a.insert(a.end(), {"--shift", "template:1,padding:1,option_order:1"});
+    a.insert(a.end(), {"--shift", "template:1,spoof_down:1,option_order:1"});
     const auto r = moeval(a);
     ASSERT_EQ(r.code, 0) << r.err;
   };
