@@ -26,6 +26,8 @@ uint64_t router_flops(const ModelConfig& c) {
     case RouterKind::representative:
       return row_flops(routed, c.d_model) + 2 * row_flops(neurons, c.d_model) +
              row_flops(routed, neurons);
+    case RouterKind::gate_first:
+      return static_cast<uint64_t>(routed) * row_flops(moe.d_expert, c.d_model);
     case RouterKind::exact_norm:
       return static_cast<uint64_t>(routed) * block_flops(c.d_model, moe.d_expert);
   }

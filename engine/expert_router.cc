@@ -74,6 +74,26 @@ void ExpertRouter::add_representatives(const Router& router, const float* x, int
   kernels::add_rows(mixed, m * moe_.n_routed(), scores_.data(), pool);
 }
 
+// score = activation_scale . |silu(gate x)|: what the gates alone know of an expert's output. An
+// expert that is chosen computes its gate once more.
+void ExpertRouter::score_by_gates(const LayerWeights& w, const float* x, int64_t m,
+                                  kernels::ThreadPool& pool) {
+  const int64_t n = moe_.n_routed(), width = moe_.d_expert;
+  float* gate = grow(gate_out_, m * width);
+  float* scale = grow(up_out_, m * width);
+  for (int64_t e = 0; e < n; ++e) {
+    kernels::matmul(x, d_model_, m, w.experts[moe_.n_shared + e].gate, nullptr, gate, width, pool);
+    const float* row = w.router.activation_scale.data() + e * width;
+    for (int64_t r = 0; r < m; ++r) std::copy_n(row, width, scale + r * width);
+    kernels::swiglu(gate, scale, m, width, gate, pool);
+    for (int64_t r = 0; r < m; ++r) {
+      double sum = 0;
+      for (int64_t i = 0; i < width; ++i) sum += std::fabs(gate[r * width + i]);
+      scores_[r * n + e] = static_cast<float>(sum);
+    }
+  }
+}
+
 // score = log(||E(x) - mean|| + 1e-12): the size of what leaving the expert out would lose. It
 // costs every expert, and serves as the bound of what a router could know.
 void ExpertRouter::score_by_norm(const LayerWeights& w, const float* x, int64_t m,
@@ -103,6 +123,7 @@ void ExpertRouter::score(const LayerWeights& w, const float* x, int64_t m,
   const int64_t n = moe_.n_routed();
   grow(scores_, m * n);
   if (moe_.router == RouterKind::exact_norm) return score_by_norm(w, x, m, pool);
+  if (moe_.router == RouterKind::gate_first) return score_by_gates(w, x, m, pool);
   const float* bias = w.router.bias.empty() ? nullptr : w.router.bias.data();
   kernels::matmul(x, d_model_, m, w.router.weight, bias, scores_.data(), n, pool);
   if (moe_.router == RouterKind::representative) add_representatives(w.router, x, m, pool);

@@ -32,6 +32,7 @@ class ExpertRouter {
  private:
   void score(const LayerWeights&, const float* x, int64_t m, kernels::ThreadPool&);
   void add_representatives(const Router&, const float* x, int64_t m, kernels::ThreadPool&);
+  void score_by_gates(const LayerWeights&, const float* x, int64_t m, kernels::ThreadPool&);
   void score_by_norm(const LayerWeights&, const float* x, int64_t m, kernels::ThreadPool&);
   void weigh_shared(const Router&, const float* x, int64_t m, const int16_t* ids, float* weights,
                     kernels::ThreadPool&);

@@ -67,7 +67,8 @@ void validate_moe(const MoeConfig& moe, const Check& check) {
   if (moe.n_shared > 0) check.range("moe.d_shared", moe.d_shared, 1, kMaxWidth);
   if (moe.n_routed() == 0) return;
   check.range("moe.d_expert", moe.d_expert, 1, kMaxWidth);
-  check.range("moe.router", static_cast<int64_t>(moe.router), 1, 3);
+  check.range("moe.router", static_cast<int64_t>(moe.router), 1,
+              static_cast<int64_t>(RouterKind::exact_norm));
   if (moe.router == RouterKind::representative) {
     check.range("moe.n_representatives", moe.n_representatives, 1, moe.d_expert);
   }

@@ -28,7 +28,7 @@ struct RopeConfig {
 enum class QkNorm : uint8_t { none, head, whole };
 
 // What the router of a layer reads. linear: W x. The others belong to moeval_nested.
-enum class RouterKind : uint8_t { none, linear, representative, exact_norm };
+enum class RouterKind : uint8_t { none, linear, representative, gate_first, exact_norm };
 
 // Experts 0..n_shared-1 are shared: always on. A dense block is one shared expert of weight 1.
 struct MoeConfig {

@@ -22,7 +22,9 @@ Parameters count_parameters(const ModelConfig& c) {
     const int64_t neurons = int64_t{moe.n_routed()} * moe.n_representatives;
     layer += moe.n_routed() * (d + neurons) + 2 * neurons * d;
   }
-  if (c.family == "moeval_nested" && moe.router != RouterKind::exact_norm) layer += moe.n_routed();
+  const bool biased = moe.router == RouterKind::linear || moe.router == RouterKind::representative;
+  if (c.family == "moeval_nested" && biased) layer += moe.n_routed();
+  if (moe.router == RouterKind::gate_first) layer += moe.n_routed() * moe.d_expert;
   if (moe.compensate) layer += moe.n_experts * d;
   if (moe.shared_gate) layer += moe.n_shared * d;
   if (!dense) layer += moe.n_shared * 3 * d * moe.d_shared;

@@ -141,6 +141,9 @@ void load_router(const Loader& loader, const ModelConfig& c, int32_t layer, Rout
     router.rep_up = loader.matrix(name("rep_up"), neurons, d);
     router.mix = loader.matrix(name("mix"), routed, neurons);
   }
+  if (moe.router == RouterKind::gate_first) {
+    router.activation_scale = loader.floats(name("activation_scale"), routed, moe.d_expert);
+  }
   if (moe.shared_gate) {
     router.shared_gate = loader.matrix(name("shared_gate"), moe.n_shared, d);
   }
@@ -189,7 +192,7 @@ uint64_t expert_bytes(const Expert& e) { return e.gate.bytes() + e.up.bytes() + 
 // Of what scores the routed experts.
 uint64_t router_bytes(const Router& r) {
   return r.weight.bytes() + float_bytes(r.bias) + r.rep_gate.bytes() + r.rep_up.bytes() +
-         r.mix.bytes();
+         r.mix.bytes() + float_bytes(r.activation_scale);
 }
 
 // Of a layer without its experts and what scores them.
@@ -224,9 +227,13 @@ uint64_t Weights::bytes_used(const RoutingTrace& trace, const MoeConfig& moe) co
     bool chose = false;  // a token that may choose runs a routed expert at least
     for (int32_t e = moe.n_shared; e < moe.n_experts; ++e) chose = chose || ran(e);
     sum += dense_bytes(w) + (chose ? router_bytes(w.router) : 0);
-    const bool all_routed = chose && moe.router == RouterKind::exact_norm;
     for (int32_t e = 0; e < moe.n_experts; ++e) {
-      if (ran(e) || (all_routed && e >= moe.n_shared)) sum += expert_bytes(w.experts[e]);
+      const bool scored = chose && e >= moe.n_shared;
+      if (ran(e) || (scored && moe.router == RouterKind::exact_norm)) {
+        sum += expert_bytes(w.experts[e]);
+      } else if (scored && moe.router == RouterKind::gate_first) {
+        sum += w.experts[e].gate.bytes();
+      }
     }
   }
   return sum;

@@ -26,6 +26,8 @@ struct Router {
   // representative: score += mix . |silu(rep_gate x) * rep_up x|, neurons of the routed experts.
   kernels::PackedMatrix rep_gate, rep_up;  // [n_routed * n_representatives, d_model]
   kernels::PackedMatrix mix;               // [n_routed, n_routed * n_representatives]
+  // gate_first: score of expert e = activation_scale[e] . |silu(gate_e x)|.
+  std::vector<float> activation_scale;  // [n_routed, d_expert]
 };
 
 struct LayerWeights {
@@ -47,7 +49,7 @@ struct Weights {
   uint64_t bytes() const;  // memory held
   // Memory of what a query used: everything but routers and experts, the experts in its trace, and
   // the routers of layers where it had something to choose; to choose by exact_norm reads every
-  // routed expert of the layer.
+  // routed expert of the layer, by gate_first the gate of each.
   uint64_t bytes_used(const RoutingTrace&, const MoeConfig&) const;
 };
 

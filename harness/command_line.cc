@@ -267,6 +267,7 @@ void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
   static const std::map<std::string, c::RouterFit> kRouters = {
       {"ridge", c::RouterFit::ridge},
       {"cmoe", c::RouterFit::cmoe},
+      {"gate_first", c::RouterFit::gate_first},
       {"exact_norm", c::RouterFit::exact_norm},
       {"static", c::RouterFit::static_order}};
   static const std::map<std::string, kernels::Dtype> kTypes = {{"f32", kernels::Dtype::f32},
@@ -290,11 +291,13 @@ void add_convert(CLI::App& app, ConvertOptions& o, Command& chosen) {
   sub->add_option("--partition", o.options.partition, "how neurons come together")
       ->transform(CLI::CheckedTransformer(kPartitions).description(""))
       ->option_text("coactivation|parameters|random|importance");
-  sub->add_option("--router", o.options.router,
-                  "how a token's experts are chosen; exact_norm runs all of them, a diagnostic; "
-                  "static: always the same order, with --partition importance a static mask")
+  sub->add_option(
+         "--router", o.options.router,
+         "how a token's experts are chosen; gate_first runs the gates of all of them, a third of "
+         "the block; exact_norm runs all of them, a diagnostic; "
+         "static: always the same order, with --partition importance a static mask")
       ->transform(CLI::CheckedTransformer(kRouters).description(""))
-      ->option_text("ridge|cmoe|exact_norm|static");
+      ->option_text("ridge|cmoe|gate_first|exact_norm|static");
   add_off(sub, "--no-compensation", o.options.compensate,
           "an expert left out is not replaced by its mean output");
   sub->add_option("--dtype", o.options.dtype, "type of the matrices written")

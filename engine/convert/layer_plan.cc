@@ -10,7 +10,7 @@
 namespace engine::convert {
 namespace {
 
-constexpr std::string_view kMagic = "moeval layer plan 1\n";
+constexpr std::string_view kMagic = "moeval layer plan 2\n";
 
 uint64_t fnv1a(std::string_view bytes) {
   uint64_t h = 0xcbf29ce484222325u;
@@ -56,6 +56,7 @@ void save_plan(const std::filesystem::path& path, const LayerPlan& p) {
   put(out, p.router);
   put(out, p.bias);
   put(out, p.mix);
+  put(out, p.activation_scale);
   put(out, p.means);
   put(out, p.shared_importance);
   put(out, p.router_explained);
@@ -81,8 +82,9 @@ std::optional<LayerPlan> load_plan(const std::filesystem::path& path) {
   in.remove_prefix(kMagic.size());
   LayerPlan p;
   if (!take(in, p.order) || !take(in, p.representatives) || !take(in, p.router) ||
-      !take(in, p.bias) || !take(in, p.mix) || !take(in, p.means) ||
-      !take(in, p.shared_importance) || !take(in, p.router_explained) || !in.empty()) {
+      !take(in, p.bias) || !take(in, p.mix) || !take(in, p.activation_scale) ||
+      !take(in, p.means) || !take(in, p.shared_importance) || !take(in, p.router_explained) ||
+      !in.empty()) {
     return std::nullopt;
   }
   return p;

@@ -14,6 +14,7 @@ struct LayerPlan {
   std::vector<int32_t> order;            // [width]
   std::vector<int32_t> representatives;  // [n_routed * n_representatives], neurons of the parent
   std::vector<float> router, bias, mix;  // as engine/weights.h: Router; empty where there is none
+  std::vector<float> activation_scale;   // [n_routed, d_expert], or empty
   std::vector<float> means;              // [n_experts, d_model], or empty
   // For the report.
   double shared_importance = 0;  // share of the importance that the shared experts hold

@@ -76,7 +76,8 @@ class WeightsWriter {
     Written t{w.canonical, w.forms.front().name, w.shape, Dtype::f32, 0};
     const Name name(t.canonical);
     const bool router = name.part == "router" || name.part.starts_with("rep_") ||
-                        name.part == "mix" || name.part == "expert_means";
+                        name.part == "mix" || name.part == "activation_scale" ||
+                        name.part == "expert_means";
     if (w.shape.size() > 1 && !router) t.dtype = options_.dtype;
     uint64_t elements = 1;
     for (const int64_t n : w.shape) elements *= static_cast<uint64_t>(n);
@@ -109,6 +110,7 @@ class WeightsWriter {
     if (name.part == "router") return floats(plan.router);
     if (name.part == "router_bias") return floats(plan.bias);
     if (name.part == "mix") return floats(plan.mix);
+    if (name.part == "activation_scale") return floats(plan.activation_scale);
     if (name.part == "expert_means") return floats(plan.means);
     if (name.part == "rep_gate") return rows(block(name.layer, "gate"), plan.representatives);
     if (name.part == "rep_up") return rows(block(name.layer, "up"), plan.representatives);
@@ -223,6 +225,21 @@ std::string gguf_without_tensors(const std::filesystem::path& path) {
   return bytes;
 }
 
+RouterKind router_kind(RouterFit fit) {
+  switch (fit) {
+    case RouterFit::ridge:
+    case RouterFit::cmoe:
+      return RouterKind::representative;
+    case RouterFit::gate_first:
+      return RouterKind::gate_first;
+    case RouterFit::exact_norm:
+      return RouterKind::exact_norm;
+    case RouterFit::static_order:
+      return RouterKind::linear;
+  }
+  return RouterKind::none;
+}
+
 }  // namespace
 
 ModelConfig nested_config(const Checkpoint& parent, const Options& o) {
@@ -234,9 +251,7 @@ ModelConfig nested_config(const Checkpoint& parent, const Options& o) {
   c.moe.n_experts = c.moe.trained_k = o.n_experts;
   c.moe.n_shared = o.n_shared;
   c.moe.d_expert = c.moe.d_shared = width / o.n_experts;
-  c.moe.router = o.router == RouterFit::exact_norm     ? RouterKind::exact_norm
-                 : o.router == RouterFit::static_order ? RouterKind::linear
-                                                       : RouterKind::representative;
+  c.moe.router = router_kind(o.router);
   c.moe.n_representatives = o.representatives_read();
   c.moe.unit_weights = true;
   c.moe.compensate = o.compensate;

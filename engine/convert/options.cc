@@ -12,7 +12,7 @@ const char* partition_name(Partition p) {
 }
 
 const char* router_fit_name(RouterFit r) {
-  static constexpr const char* kNames[] = {"ridge", "cmoe", "exact_norm", "static"};
+  static constexpr const char* kNames[] = {"ridge", "cmoe", "gate_first", "exact_norm", "static"};
   return kNames[static_cast<int>(r)];
 }
 

@@ -22,6 +22,7 @@ enum class Partition : uint8_t {
 enum class RouterFit : uint8_t {
   ridge,         // regression of the log norm of what leaving the expert out would lose
   cmoe,          // activation of the expert's representative neuron (Pei et al. 2025)
+  gate_first,    // mass of the expert's gates, computed for every expert (1/3 of the block)
   exact_norm,    // that loss itself, computed by running every expert: a diagnostic
   static_order,  // always experts of lower id first: a static mask
 };

@@ -109,6 +109,31 @@ void fit_ridge(const Expert& block, const float* x, int64_t n, const Options& o,
   plan.bias = fit.bias;
 }
 
+// E|up_j x| * |down_j|: what neuron j writes for every unit of |silu(gate_j x)|. [n_routed,
+// d_expert]
+std::vector<float> activation_scale(const Expert& block, const float* x, int64_t n,
+                                    const Options& o, const std::vector<int32_t>& order,
+                                    kernels::ThreadPool& pool, const Stop& stop) {
+  const int64_t d = block.up.n_in(), width = block.up.n_out();
+  std::vector<double> sum(width);
+  std::vector<float> up(kChunkRows * width);
+  for (int64_t first = 0; first < n; first += kChunkRows) {
+    stop.check();
+    const int64_t m = std::min(kChunkRows, n - first);
+    kernels::matmul(x + first * d, d, m, block.up, nullptr, up.data(), width, pool);
+    for (int64_t r = 0; r < m; ++r) {
+      for (int64_t j = 0; j < width; ++j) sum[j] += std::abs(up[r * width + j]);
+    }
+  }
+  const std::vector<double> norms = write_norms(block);
+  std::vector<float> scale;
+  for (int64_t at = o.n_shared * (width / o.n_experts); at < width; ++at) {
+    const int32_t j = order[at];
+    scale.push_back(static_cast<float>(sum[j] / static_cast<double>(n) * norms[j]));
+  }
+  return scale;
+}
+
 }  // namespace
 
 void fit_router(const Expert& block, const float* x, int64_t n, const Options& o,
@@ -119,6 +144,9 @@ void fit_router(const Expert& block, const float* x, int64_t n, const Options& o
   switch (o.router) {
     case RouterFit::ridge:
       return fit_ridge(block, x, n, o, means, pool, stop, plan);
+    case RouterFit::gate_first:
+      plan.activation_scale = activation_scale(block, x, n, o, plan.order, pool, stop);
+      return;
     case RouterFit::exact_norm:
       return;
     case RouterFit::cmoe:

@@ -22,6 +22,7 @@ constexpr Word<RopeScaling> kScalings[] = {
     {RopeScaling::none, "none"}, {RopeScaling::linear, "linear"}, {RopeScaling::llama3, "llama3"}};
 constexpr Word<RouterKind> kRouters[] = {{RouterKind::linear, "linear"},
                                          {RouterKind::representative, "representative"},
+                                         {RouterKind::gate_first, "gate_first"},
                                          {RouterKind::exact_norm, "exact_norm"}};
 constexpr Word<QkNorm> kQkNorms[] = {
     {QkNorm::none, "none"}, {QkNorm::head, "head"}, {QkNorm::whole, "whole"}};

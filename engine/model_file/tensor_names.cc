@@ -132,7 +132,7 @@ class Walk {
                           std::vector<int64_t> shape) {
       one(canonical(name), fmt::format("{}mlp.{}", stored_, stored), std::move(shape));
     };
-    if (moe.router != RouterKind::exact_norm) {
+    if (moe.router == RouterKind::linear || moe.router == RouterKind::representative) {
       want("router", "gate.weight", {routed, d});
       want("router_bias", "gate.bias", {routed});
     }
@@ -140,6 +140,9 @@ class Walk {
       want("rep_gate", "gate.representative_gate.weight", {neurons, d});
       want("rep_up", "gate.representative_up.weight", {neurons, d});
       want("mix", "gate.mix.weight", {routed, neurons});
+    }
+    if (moe.router == RouterKind::gate_first) {
+      want("activation_scale", "gate.activation_scale", {routed, moe.d_expert});
     }
     if (moe.compensate) want("expert_means", "expert_means", {moe.n_experts, d});
     for (int32_t e = 0; e < moe.n_experts; ++e) {

@@ -110,6 +110,11 @@ class Layer {
       weights.router.rep_up = rep_up_.packed(pool);
       weights.router.mix = mix_.packed(pool);
     }
+    if (moe.router == RouterKind::gate_first) {
+      // Positive, as the mean of magnitudes is.
+      weights.router.activation_scale = random_floats(n * moe.d_expert, next(), 0.5f);
+      for (float& v : weights.router.activation_scale) v = std::abs(v);
+    }
     if (moe.shared_gate) {
       shared_gate_ = Matrix(moe.n_shared, d_model, next(), 0.5f);
       weights.router.shared_gate = shared_gate_.packed(pool);
@@ -157,6 +162,19 @@ class Layer {
         double sum = 0;
         for (double v : out) sum += v * v;
         s.push_back(std::log(std::sqrt(sum) + 1e-12));
+      }
+      return s;
+    }
+    if (moe.router == RouterKind::gate_first) {
+      for (int e = moe.n_shared; e < moe.n_experts; ++e) {
+        const std::vector<double> g = gate_[e].times(x);
+        double sum = 0;
+        for (int64_t j = 0; j < moe.d_expert; ++j) {
+          const double silu = g[j] / (1 + std::exp(-g[j]));
+          sum += std::abs(silu) *
+                 weights.router.activation_scale[(e - moe.n_shared) * moe.d_expert + j];
+        }
+        s.push_back(sum);
       }
       return s;
     }
@@ -265,6 +283,8 @@ inline std::vector<NamedModel> models() {
   all.push_back({"nested, representatives", nested});
   all.back().moe.router = RouterKind::representative;
   all.back().moe.n_representatives = 2;
+  all.push_back({"nested, gate first", nested});
+  all.back().moe.router = RouterKind::gate_first;
   all.push_back({"nested, exact norm", nested});
   all.back().moe.router = RouterKind::exact_norm;
   return all;

@@ -90,6 +90,8 @@ TEST(MoeLayer, LaunchesWhatItsRowsNeedAndNothingElse) {
         const uint64_t n = moe.n_routed();
         if (moe.router == RouterKind::exact_norm) {
           routing += n * 6 * kModel * moe.d_expert;
+        } else if (moe.router == RouterKind::gate_first) {
+          routing += n * 2 * kModel * moe.d_expert;
         } else {
           routing += n * 2 * kModel;
           const uint64_t reps = n * moe.n_representatives;

@@ -27,6 +27,7 @@ struct Kind {
 constexpr Kind kKinds[] = {{"linear", RouterKind::linear, false},
                            {"static_order", RouterKind::linear, true},
                            {"representative", RouterKind::representative, false},
+                           {"gate_first", RouterKind::gate_first, false},
                            {"exact_norm", RouterKind::exact_norm, false}};
 
 TinyCheckpoint model_of(const Kind& kind, int32_t n_shared = 2, bool compensate = true,
@@ -152,6 +153,7 @@ TEST_P(Nested, CostsTheHandCountOfItsRouterAndExperts) {
     if (k > 2 && GetParam().router == RouterKind::representative) {
       router += 2 * (2 * 28 * 64) + 2 * 14 * 28;
     }
+    if (k > 2 && GetParam().router == RouterKind::gate_first) router = 14 * block / 3;
     if (k > 2 && GetParam().router == RouterKind::exact_norm) router = 14 * block;
     EXPECT_EQ(c.ledger.useful_flops(Part::router), 9 * 2 * router);
     EXPECT_EQ(c.ledger.useful_flops(Part::experts), 9u * 2 * k * block);
@@ -179,6 +181,7 @@ TEST_P(Nested, TouchesTheWeightsOfItsExpertsAndOfItsRouter) {
   if (GetParam().router == RouterKind::representative) {
     router += 2 * packed(28, 64) + packed(14, 28);
   }
+  if (GetParam().router == RouterKind::gate_first) router = 14 * 8 * sizeof(float);
   if (GetParam().router == RouterKind::exact_norm) router = 0;
   for (const int32_t k : {2, 3, 5, 16}) {
     SCOPED_TRACE(k);
@@ -187,8 +190,14 @@ TEST_P(Nested, TouchesTheWeightsOfItsExpertsAndOfItsRouter) {
     uint64_t want = k > 2 ? 2 * router : 0;
     for (int32_t layer = 0; layer < 2; ++layer) {
       for (int32_t e = 1; e < 16; ++e) {
-        const bool read = k > 2 && e >= 2 && GetParam().router == RouterKind::exact_norm;
-        if (read || c.trace.tokens_on(layer, e) > 0) want += block;
+        const bool scored = k > 2 && e >= 2;
+        if (c.trace.tokens_on(layer, e) > 0) {
+          want += block;
+        } else if (scored && GetParam().router == RouterKind::exact_norm) {
+          want += block;
+        } else if (scored && GetParam().router == RouterKind::gate_first) {
+          want += packed(8, 64);
+        }
       }
     }
     EXPECT_EQ(c.weight_bytes - least, want);

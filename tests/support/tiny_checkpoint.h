@@ -169,6 +169,9 @@ class TinyCheckpoint : public engine::Checkpoint {
     const engine::MoeConfig& moe = config_.moe;
     const int64_t d = config_.d_model, n = moe.n_routed(), neurons = n * moe.n_representatives;
     if (moe.router == engine::RouterKind::exact_norm) return;
+    if (moe.router == engine::RouterKind::gate_first) {
+      return rows(layer + "activation_scale", n, moe.d_expert, 0.4f);
+    }
     rows(layer + "router", n, d, 0.2f);
     vector(layer + "router_bias", n, 0.0f);
     if (moe.router != engine::RouterKind::representative) return;

@@ -214,8 +214,8 @@ TEST(Conversion, EveryAblationWritesAModelThatRuns) {
   const auto dense = test_support::load(parent)->logits(tokens);
   for (const Partition partition :
        {Partition::coactivation, Partition::parameters, Partition::random, Partition::importance}) {
-    for (const RouterFit router :
-         {RouterFit::ridge, RouterFit::cmoe, RouterFit::exact_norm, RouterFit::static_order}) {
+    for (const RouterFit router : {RouterFit::ridge, RouterFit::cmoe, RouterFit::gate_first,
+                                   RouterFit::exact_norm, RouterFit::static_order}) {
       for (const bool compensate : {true, false}) {
         for (const int32_t n_shared : {0, 2, 15}) {
           SCOPED_TRACE(fmt::format("{} {} {} {}", partition_name(partition),

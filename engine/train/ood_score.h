@@ -1,0 +1,45 @@
+// Owns OodScore: how far a query lies from those that a predictor learned from, by the last hidden
+// activations of its success model (without hidden layers: its standardised features), each vector
+// scaled to length 1 (research note adaptive-moe.md, section 5.3).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/train/examples.h"
+#include "engine/train/models.h"
+
+namespace engine::train {
+
+enum class OodDetector { mahalanobis, nearest };
+inline constexpr OodDetector kOodDetectors[] = {OodDetector::mahalanobis, OodDetector::nearest};
+const char* ood_detector_name(OodDetector);
+
+// nearest: distance to this one of the nearest, or to the farthest where there are fewer.
+inline constexpr int64_t kOodNeighbours = 10;
+
+// The covariance shrunk towards a multiple of the identity by the amount that minimises the
+// expected squared error (Ledoit and Wolf 2004). x: [n, d] rows. Writes the mean. [d, d]
+struct ShrunkCovariance {
+  std::vector<double> mean, covariance;
+  double shrinkage = 0;  // 0..1
+};
+ShrunkCovariance ledoit_wolf(std::span<const double> x, int64_t n, int64_t d);
+
+class OodScore {
+ public:
+  OodScore(OodDetector, const Examples&, std::span<const int64_t> rows, const SuccessModel&);
+
+  // Distance, 0 or more; the larger the less like the rows. model: the one that it was made with.
+  double of(const SuccessModel& model, std::span<const float> features) const;
+  uint64_t flops() const;  // of one score, the activations known
+
+ private:
+  OodDetector detector_;
+  int64_t n_ = 0, width_ = 0;
+  std::vector<double> mean_, factor_;  // mahalanobis: L of L L^T = covariance, lower triangle
+  std::vector<double> rows_;           // nearest: [n, width]
+};
+
+}  // namespace engine::train
