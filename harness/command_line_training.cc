@@ -37,6 +37,9 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   sub->add_option("--target-cost", o.target_cost,
                   "find lambda for this mean share of the full FLOPs instead");
   sub->add_flag("--curve", o.curve, "also the policy at ten lambdas of 0.003 to 3");
+  sub->add_flag("--ood", o.ood,
+                "also: how well the sweep's shifted questions are recognised as out of "
+                "distribution, and what fallbacks for them are worth at equal FLOPs");
   sub->add_option("--mu", o.mu, "price of lateness: predicted time beyond --latency-cap, in caps")
       ->capture_default_str();
   sub->add_option("--latency-cap", o.latency_cap_ms, "ms, for --mu");

@@ -57,6 +57,7 @@ TrainingPlan plan_of(const TrainOptions& o) {
   p.target_cost = o.target_cost;
   p.folds = o.folds;
   p.curve = o.curve;
+  p.ood = o.ood;
   p.threads = o.threads > 0 ? o.threads
                             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   auto& t = p.options;
@@ -94,7 +95,7 @@ int command_train(const TrainOptions& o) {
   const auto model = load_model(spec);
   std::optional<LatencyPenalty> penalty;
   if (o.latency_cap_ms) penalty = {*o.latency_cap_ms, o.latency_file};
-  const auto data = read_training_data(*store, run, spec, model, penalty);
+  const auto data = read_training_data(*store, run, spec, model, penalty, o.ood);
   const auto plan = plan_of(o);
   auto result = train(data, plan);
   result.predictor.training_json = training_json(data, plan, result);

@@ -48,7 +48,7 @@ struct TrainOptions {
   std::vector<int64_t> hidden = {64};  // 0 = none
   int folds = 5;
   uint64_t seed = 0;
-  bool curve = false;
+  bool curve = false, ood = false;
   std::string tables;  // folder for the cross-fitted decisions; empty = none
   int threads = 0;
   Format format = Format::table;

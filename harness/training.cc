@@ -139,6 +139,7 @@ TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
     share[i % share.size()] += mine[i] / static_cast<double>(ex.n);
   out.most_frequent = *std::max_element(share.begin(), share.end());
   out.need = need_estimate(data, fitted);
+  if (plan.ood) out.ood = study_ood(data, fitted, lambda, mu);
   for (int i = 0; plan.curve && i < kCurvePoints; ++i) {
     const double at = range.lower * std::pow(range.upper / range.lower, i / (kCurvePoints - 1.0));
     out.curve.push_back({at, outcome_of(ex, shares_of(ex, fitted.decide(ex, at)), own, at, mu),

@@ -9,6 +9,7 @@
 #include "engine/policy/predictor_writer.h"
 #include "engine/train/comparators.h"
 #include "engine/train/outcome.h"
+#include "harness/ood_study.h"
 #include "harness/training_data.h"
 
 namespace harness {
@@ -20,6 +21,7 @@ struct TrainingPlan {
   int folds = 5;
   int threads = 1;
   bool curve = false;  // also the policy at lambdas over a range
+  bool ood = false;    // also the study of shifted questions; the data must hold them
 };
 
 struct PolicyResult {
@@ -51,6 +53,7 @@ struct TrainingResult {
   std::optional<engine::train::Difference> over_plug_in;  // reward; of a policy head
   double entropy = 0, most_frequent = 0;                  // of the trained policy's k: nats; share
   int64_t clusters = 0;
+  std::optional<OodStudy> ood;
   engine::PredictorContent predictor;  // trained on every row; model and features filled in
 };
 

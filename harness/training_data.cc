@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "datasets/sha256.h"
 #include "engine/policy/latency_cap.h"
@@ -17,12 +18,15 @@
 #include "harness/question.h"
 #include "results/queries.h"
 #include "results/store_error.h"
+#include "tasks/shift.h"
 
 namespace harness {
 namespace {
 
 struct Seen {
   SweepQuestion question;
+  std::optional<tasks::Shift> shift;  // of another question than the sample as it is
+  uint64_t shift_seed = 0;
   std::map<int32_t, double> flops;  // k -> sum over the attempts that were counted
   std::map<int32_t, int> counted;
 };
@@ -39,20 +43,28 @@ bool is_whole(const Seen& s, const std::vector<int32_t>& grid) {
          });
 }
 
-// Of one task, by sample.
-std::map<std::string, Seen> read_task(const results::ResultStore& store, int64_t run_id,
-                                      const results::StoredTask& task) {
-  std::map<std::string, Seen> out;
+// Of one task, by sample and shift: the clean questions, or the shifted ones.
+std::map<std::pair<std::string, std::string>, Seen> read_task(const results::ResultStore& store,
+                                                              int64_t run_id,
+                                                              const results::StoredTask& task,
+                                                              bool shifted) {
+  std::map<std::pair<std::string, std::string>, Seen> out;
   results::AttemptFilter filter;
   filter.run_id = run_id;
   filter.task_id = task.task_id;
   filter.with_text = false;
   results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-    if (!a.policy.k_fixed || is_other_question(a.shift.family) || a.attempt.status == "infra")
+    if (!a.policy.k_fixed || is_other_question(a.shift.family) != shifted ||
+        a.attempt.status == "infra")
       return true;
     const auto k = static_cast<int32_t>(*a.policy.k_fixed);
-    Seen& s = out[a.sample.source_key];
+    Seen& s = out[{a.sample.source_key, question_shift(a)}];
     s.question.task = task.task.name;
+    if (shifted) {
+      s.shift = tasks::parse_shift(fmt::format("{}:{}", a.shift.name, a.shift.severity));
+      s.shift_seed = a.shift_seed;
+      s.question.shift = question_shift(a);
+    }
     s.question.sample = s.question.cluster = a.sample.source_key;
     if (a.verdict && a.verdict->correct) {
       const int n = ++s.question.graded[k];
@@ -114,6 +126,105 @@ std::optional<engine::LatencyCoefficients> coefficients_of(
   return engine::LatencyCoefficients::load(penalty->coefficients, context);
 }
 
+// Turns graded questions into rows.
+class RowMaker {
+ public:
+  RowMaker(const LoadedModel& model, const RunSpec& spec, std::vector<int32_t> grid)
+      : model_(model), plan_(make_plan(spec)) {
+    rows.examples.grid = std::move(grid);
+    for (const auto name : engine::feature_names())
+      rows.features.push_back(*engine::find_feature(name));
+  }
+  void price_lateness(const std::optional<LatencyPenalty>& penalty) {
+    latency_ = coefficients_of(penalty, model_);
+    if (penalty) cap_ms_ = penalty->cap_ms;
+  }
+
+  void add_task(const results::ResultStore& store, int64_t run_id, const results::StoredTask& t,
+                bool shifted) {
+    const auto& suite = suite_of(plan_, t);
+    std::map<std::string, const datasets::Sample*> samples;
+    for (const auto& s : suite.data->samples) samples[s.id] = &s;
+    for (auto& [key, seen] : read_task(store, run_id, t, shifted)) {
+      for (const auto& [k, n] : seen.question.graded) graded[k] += n;
+      if (!is_whole(seen, rows.examples.grid)) {
+        ++rows.left_out;
+        continue;
+      }
+      const auto found = samples.find(key.first);
+      if (found == samples.end())
+        throw results::FingerprintMismatch(
+            fmt::format("{}: the data found here have no sample '{}'", t.task.name, key.first));
+      add(suite, *found->second, std::move(seen));
+    }
+  }
+
+  // The rows so far; later ones begin anew, but keep the numbers of the seed items.
+  QuestionRows take() {
+    QuestionRows next;
+    next.examples.grid = rows.examples.grid;
+    next.features = rows.features;
+    return std::exchange(rows, std::move(next));
+  }
+
+  QuestionRows rows;
+  std::map<int32_t, int64_t> graded;  // k -> answers
+
+ private:
+  // The sample as the sweep asked it, in its first wording.
+  tasks::Query query_of(const PlannedSuite& suite, const datasets::Sample& sample,
+                        const Seen& seen) const {
+    if (!seen.shift) return suite.task->query(sample, *suite.data, 0);
+    const auto made = tasks::apply_shift(*seen.shift, sample, seen.shift_seed);
+    if (!made.shifted)
+      throw results::FingerprintMismatch(fmt::format(
+          "{}:{}: the sweep asked it under {}, which cannot be applied here: {}",
+          suite.task->name(), sample.id, tasks::shift_label(*seen.shift), made.why_not));
+    return suite.task->query(made.shifted->sample, *suite.data, 0);
+  }
+
+  void add(const PlannedSuite& suite, const datasets::Sample& sample, Seen seen) {
+    auto& ex = rows.examples;
+    const auto query = query_of(suite, sample, seen);
+    const auto key = fmt::format("{}:{}", suite.task->name(), sample.id);
+    const Question question(key, query, *model_.tokenizer);
+    const auto x = engine::question_features(
+        rows.features, question.features(0), model_.engine->config().d_model,
+        [&](engine::TokenId token, float* row) { model_.engine->embedding(token, row); });
+    ex.features.insert(ex.features.end(), x.begin(), x.end());
+    ex.n_features = static_cast<int64_t>(x.size());
+    const int32_t most = ex.grid.back();
+    const double full = seen.flops.at(most) / seen.counted.at(most);
+    const auto finite = [](float v) { return std::isfinite(v); };
+    if (!(full > 0) || !std::all_of(x.begin(), x.end(), finite))
+      throw InfrastructureError(
+          fmt::format("{}: its FLOPs at k = {} or its features are no usable numbers", key, most));
+    ex.full_flops.push_back(full);
+    const auto prompt_tokens =
+        latency_
+            ? static_cast<int64_t>(
+                  tokenise(*model_.tokenizer, query, model_.engine->max_tokens()).prompt.size())
+            : 0;
+    for (const int32_t k : ex.grid) {
+      ex.success.push_back(seen.question.correct.at(k));
+      ex.cost.push_back(seen.flops.at(k) / seen.counted.at(k) / full);
+      if (latency_)
+        ex.lateness.push_back(std::max(
+            0.0, latency_->predicted_ms(k, prompt_tokens, question.max_new_tokens) / cap_ms_ - 1));
+    }
+    ex.cluster.push_back(
+        cluster_of_.emplace(sample.id, static_cast<int64_t>(cluster_of_.size())).first->second);
+    rows.questions.push_back(std::move(seen.question));
+    ++ex.n;
+  }
+
+  const LoadedModel& model_;
+  RunPlan plan_;
+  std::optional<engine::LatencyCoefficients> latency_;
+  double cap_ms_ = 0;
+  std::map<std::string, int64_t> cluster_of_;
+};
+
 }  // namespace
 
 RunSpec spec_of_sweep(const results::ResultStore& store, const std::string& run_uuid,
@@ -134,7 +245,7 @@ RunSpec spec_of_sweep(const results::ResultStore& store, const std::string& run_
 
 TrainingData read_training_data(const results::ResultStore& store, const std::string& run_uuid,
                                 const RunSpec& spec, const LoadedModel& model,
-                                const std::optional<LatencyPenalty>& penalty) {
+                                const std::optional<LatencyPenalty>& penalty, bool with_shifted) {
   const auto run = results::find_run(store, run_uuid);
   TrainingData out;
   out.run_uuid = run.run.run_uuid;
@@ -145,73 +256,25 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
     throw engine::PolicyMismatch(fmt::format("sweep {}: made with weights {}, {} has {}",
                                              out.run_uuid, run.model.weights_sha256, model.label,
                                              model.weights_sha256));
-  auto& ex = out.examples;
-  ex.grid = grid_of(store, run, model);
-  const auto latency = coefficients_of(penalty, model);
-  for (const auto name : engine::feature_names())
-    out.features.push_back(*engine::find_feature(name));
-  const RunPlan plan = make_plan(spec);
-
-  std::map<std::string, int64_t> cluster_of;
-  std::map<int32_t, int64_t> graded;
-  for (const auto& t : results::tasks_of_run(store, run.run_id)) {
-    const auto& suite = suite_of(plan, t);
-    std::map<std::string, const datasets::Sample*> samples;
-    for (const auto& s : suite.data->samples) samples[s.id] = &s;
-    for (auto& [id, seen] : read_task(store, run.run_id, t)) {
-      for (const auto& [k, n] : seen.question.graded) graded[k] += n;
-      if (!is_whole(seen, ex.grid)) {
-        ++out.left_out;
-        continue;
-      }
-      const auto found = samples.find(id);
-      if (found == samples.end())
-        throw results::FingerprintMismatch(
-            fmt::format("{}: the data found here have no sample '{}'", t.task.name, id));
-      const auto query = suite.task->query(*found->second, *suite.data, 0);
-      const Question question(fmt::format("{}:{}", t.task.name, id), query, *model.tokenizer);
-      const auto x = engine::question_features(
-          out.features, question.features(0), model.engine->config().d_model,
-          [&](engine::TokenId token, float* row) { model.engine->embedding(token, row); });
-      ex.features.insert(ex.features.end(), x.begin(), x.end());
-      ex.n_features = static_cast<int64_t>(x.size());
-      const int32_t most = ex.grid.back();
-      const double full = seen.flops.at(most) / seen.counted.at(most);
-      const auto finite = [](float v) { return std::isfinite(v); };
-      if (!(full > 0) || !std::all_of(x.begin(), x.end(), finite))
-        throw InfrastructureError(
-            fmt::format("{}:{}: its FLOPs at k = {} or its features are no usable numbers",
-                        t.task.name, id, most));
-      ex.full_flops.push_back(full);
-      const auto prompt_tokens =
-          latency ? static_cast<int64_t>(
-                        tokenise(*model.tokenizer, query, model.engine->max_tokens()).prompt.size())
-                  : 0;
-      for (const int32_t k : ex.grid) {
-        ex.success.push_back(seen.question.correct.at(k));
-        ex.cost.push_back(seen.flops.at(k) / seen.counted.at(k) / full);
-        if (latency)
-          ex.lateness.push_back(std::max(
-              0.0,
-              latency->predicted_ms(k, prompt_tokens, question.max_new_tokens) / penalty->cap_ms -
-                  1));
-      }
-      ex.cluster.push_back(
-          cluster_of.emplace(id, static_cast<int64_t>(cluster_of.size())).first->second);
-      out.questions.push_back(std::move(seen.question));
-      ++ex.n;
-    }
-  }
-  for (const int32_t k : ex.grid)
-    if (graded[k] == 0)
+  const auto grid = grid_of(store, run, model);
+  RowMaker maker(model, spec, grid);
+  maker.price_lateness(penalty);
+  const auto tasks = results::tasks_of_run(store, run.run_id);
+  for (const auto& t : tasks) maker.add_task(store, run.run_id, t, false);
+  for (const int32_t k : grid)
+    if (maker.graded[k] == 0)
       throw InfrastructureError(fmt::format(
           "sweep {} ({}): nothing is graded at k = {} of {}; the same sweep command goes on",
-          out.run_uuid, run.status, k, fmt::join(ex.grid, ",")));
-  if (ex.n == 0)
+          out.run_uuid, run.status, k, fmt::join(grid, ",")));
+  if (maker.rows.examples.n == 0)
     throw InfrastructureError(
         fmt::format("sweep {} ({}): none of its {} questions is graded at "
                     "every k of {}",
-                    out.run_uuid, run.status, out.left_out, fmt::join(ex.grid, ",")));
+                    out.run_uuid, run.status, maker.rows.left_out, fmt::join(grid, ",")));
+  static_cast<QuestionRows&>(out) = maker.take();
+  if (!with_shifted) return out;
+  for (const auto& t : tasks) maker.add_task(store, run.run_id, t, true);
+  out.shifted = maker.take();
   return out;
 }
 

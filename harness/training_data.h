@@ -14,12 +14,16 @@
 
 namespace harness {
 
-struct TrainingData {
+struct QuestionRows {
   engine::train::Examples examples;
   std::vector<SweepQuestion> questions;  // by row of the examples
   std::vector<engine::Feature> features;
-  std::string run_uuid, status, model, weights_sha256;  // of the sweep
   int64_t left_out = 0;  // questions that are not graded, or not counted, at every k
+};
+
+struct TrainingData : QuestionRows {  // the clean questions
+  QuestionRows shifted;               // the same seed items under a shift; nothing learns from them
+  std::string run_uuid, status, model, weights_sha256;  // of the sweep
 };
 
 // The penalty of lateness: predicted time beyond a cap, in caps.
@@ -38,9 +42,9 @@ RunSpec spec_of_sweep(const results::ResultStore&, const std::string& run_uuid,
 // first wording. spec: of spec_of_sweep. Throws UsageError (the sweep lacks the model's largest k,
 // or has one k only), PolicyMismatch (it ran another model), FingerprintMismatch (data or task
 // changed since), InfrastructureError (a planned k has no result, no question is graded at every
-// k).
+// k). Clusters of clean and shifted rows have the same numbers.
 TrainingData read_training_data(const results::ResultStore&, const std::string& run_uuid,
                                 const RunSpec& spec, const LoadedModel&,
-                                const std::optional<LatencyPenalty>&);
+                                const std::optional<LatencyPenalty>&, bool with_shifted = false);
 
 }  // namespace harness

@@ -127,6 +127,7 @@ std::string render_json(const TrainingData& data, const TrainingPlan& plan,
     j["curve"].push_back({{"lambda", c.lambda},
                           {"policy", outcome_json(c.policy, c.oracle)},
                           {"oracle", outcome_json(c.oracle, c.oracle)}});
+  if (r.ood) j["ood"] = ordered_json::parse(ood_json(*r.ood));
   j["notes"] = notes(data, plan, r);
   return j.dump(2) + "\n";
 }
@@ -206,6 +207,7 @@ std::string render_training(const TrainingData& data, const TrainingPlan& plan,
       data.examples.grid.back());
   text += need_line(r.need) + "\n";
   for (const auto& n : notes(data, plan, r)) text += "note: " + n + "\n";
+  if (r.ood) text += "\n" + render_ood(*r.ood, format == Format::markdown);
   if (r.curve.empty()) return text;
   TextTable curve({{"lambda", Align::right},
                    {"accuracy", Align::right},
