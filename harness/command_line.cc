@@ -53,6 +53,8 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
                   "(moeval ls)")
       ->delimiter(',');
   sub->add_option("--shift-seed", s.shift_seed, "seed of the shifts")->capture_default_str();
+  sub->add_option("--gadget", s.gadget_file,
+                  "file of moeval gadget, for --shift gadget_up:S and gadget_down:S");
   sub->add_option("--shift-items", s.shift_items,
                   "only N samples of each task in changed form, drawn by --seed");
   sub->add_option("--max-new-tokens", s.max_new_tokens, "0 = the task's own")
@@ -349,10 +351,11 @@ int run_command_line(int argc, char** argv) {
   DoctorOptions doctor;
   TrainOptions train;
   PredictOptions predict;
+  GadgetOptions gadget;
   Command chosen;
   add_run(app, run, chosen);
   add_sweep(app, sweep, chosen);
-  add_training(app, train, predict, chosen);
+  add_training(app, train, predict, gadget, chosen);
   add_leaderboard(app, leaderboard, chosen);
   add_store_commands(app, export_options, verify, rescore, chosen);
   add_comparisons(app, compare, gate, audit, chosen);

@@ -20,6 +20,6 @@ void add_db(CLI::App*, std::string& db);
 void add_data(CLI::App*, std::string& data, bool& allow_unverified);
 
 void add_comparisons(CLI::App&, CompareOptions&, GateOptions&, AuditOptions&, Command& chosen);
-void add_training(CLI::App&, TrainOptions&, PredictOptions&, Command& chosen);
+void add_training(CLI::App&, TrainOptions&, PredictOptions&, GadgetOptions&, Command& chosen);
 
 }  // namespace harness

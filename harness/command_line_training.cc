@@ -71,11 +71,38 @@ void add_predict(CLI::App& app, PredictOptions& o, Command& chosen) {
   sub->callback([&] { chosen = [&] { return command_predict(o); }; });
 }
 
+void add_gadget(CLI::App& app, GadgetOptions& o, Command& chosen) {
+  auto* sub = add(app, "gadget", "Find text that makes a predictor spend more, or less",
+                  "moeval gadget --predictor predictor.safetensors --model M --tasks mmlu_cloze");
+  sub->add_option("--predictor", o.predictor, "file that train wrote")->required();
+  sub->add_option("-M,--model", o.model, "path or catalog name")->capture_default_str();
+  sub->add_option("-t,--tasks", o.tasks, "where the questions come from, comma-separated")
+      ->delimiter(',')
+      ->capture_default_str();
+  add_data(sub, o.data, o.allow_unverified);
+  sub->add_option("--questions", o.questions,
+                  "to search on, drawn by --seed; as many others to judge by")
+      ->capture_default_str();
+  sub->add_option("--candidates", o.search.candidates, "tokens tried at each place")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--rounds", o.search.rounds, "over all places")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--seed", o.search.seed, "of questions and candidates")->capture_default_str();
+  sub->add_option("-o,--out", o.out, "file to write, for --shift gadget_up:S --gadget FILE")
+      ->capture_default_str();
+  add_format(sub, o.format);
+  sub->callback([&] { chosen = [&] { return command_gadget(o); }; });
+}
+
 }  // namespace
 
-void add_training(CLI::App& app, TrainOptions& t, PredictOptions& p, Command& chosen) {
+void add_training(CLI::App& app, TrainOptions& t, PredictOptions& p, GadgetOptions& g,
+                  Command& chosen) {
   add_train(app, t, chosen);
   add_predict(app, p, chosen);
+  add_gadget(app, g, chosen);
 }
 
 }  // namespace harness

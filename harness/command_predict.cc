@@ -4,11 +4,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "datasets/sha256.h"
-#include "engine/policy/predictor_policy.h"
 #include "harness/commands.h"
 #include "harness/exit_code.h"
-#include "harness/run_plan.h"
+#include "harness/predictor.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -29,21 +27,6 @@ std::vector<std::string> read_questions(const std::string& file) {
   if (out.empty())
     throw UsageError(fmt::format("--file {}: holds no question, want one a line", file));
   return out;
-}
-
-std::shared_ptr<const engine::PredictorPolicy> load_predictor(const std::string& file,
-                                                              const LoadedModel& model) {
-  engine::PolicyContext context;
-  const auto& c = model.engine->config();
-  context.moe = c.moe;
-  context.n_layers = c.n_layers;
-  context.d_model = c.d_model;
-  context.weights_sha256 = model.weights_sha256;
-  context.sha256 = [](std::string_view bytes) { return datasets::sha256_hex(std::string(bytes)); };
-  context.embedding_row = [&model](engine::TokenId token, float* row) {
-    model.engine->embedding(token, row);
-  };
-  return engine::PredictorPolicy::load(file, "predictor:" + file, context);
 }
 
 struct Prediction {

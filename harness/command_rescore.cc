@@ -11,6 +11,7 @@
 #include "harness/row_writer.h"
 #include "harness/run_plan.h"
 #include "harness/stored_runs.h"
+#include "harness/stored_shift.h"
 #include "harness/text_table.h"
 #include "results/queries.h"
 #include "results/result_store.h"
@@ -34,20 +35,7 @@ tasks::Answer answer_of(const results::StoredAttempt& a) {
 // How a stored attempt asked. Throws FingerprintMismatch when this program's shifts are others.
 Variant stored_variant(const results::StoredAttempt& a) {
   if (a.shift.name == "clean" || a.shift.name == "wording") return {};
-  tasks::Shift shift{tasks::ShiftFamily::option_order, static_cast<int>(a.shift.severity)};
-  // A sweep turns more than four options by more places than there are severities.
-  if (a.shift.name == tasks::shift_name(shift)) return shifted_variant(shift, 0);
-  const auto label = fmt::format("{}:{}", a.shift.name, a.shift.severity);
-  try {
-    shift = tasks::parse_shift(label);
-  } catch (const tasks::TaskError& e) {
-    throw results::FingerprintMismatch(e.what());
-  }
-  if (tasks::shift_version(shift) != a.shift.version)
-    throw results::FingerprintMismatch(
-        fmt::format("shift {}: this program makes version {}, the run used {}", label,
-                    tasks::shift_version(shift), a.shift.version));
-  return shifted_variant(shift, static_cast<uint64_t>(a.shift_seed));
+  return shifted_variant(stored_shift(a.shift), static_cast<uint64_t>(a.shift_seed));
 }
 
 struct Tally {

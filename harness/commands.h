@@ -9,6 +9,7 @@
 
 #include "engine/convert/options.h"
 #include "engine/train/objective.h"
+#include "harness/gadget_search.h"
 #include "harness/run_spec.h"
 
 namespace harness {
@@ -61,6 +62,18 @@ struct PredictOptions {
   Format format = Format::table;
 };
 int command_predict(const PredictOptions&);
+
+struct GadgetOptions {
+  std::string predictor, model = "smollm2-135m";
+  std::vector<std::string> tasks = {"mmlu_cloze"};
+  std::string data;
+  bool allow_unverified = false;
+  int64_t questions = 32;  // to search on, and as many to judge by
+  GadgetSearch search;
+  std::string out = "gadget.json";
+  Format format = Format::table;
+};
+int command_gadget(const GadgetOptions&);
 
 struct LeaderboardOptions {
   std::string db = "results/moeval.db";

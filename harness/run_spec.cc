@@ -77,6 +77,9 @@ void RunSpec::validate() const {
     refuse(fmt::format("--temperature {}: want 0 (greedy) to 100", *temperature));
   if (top_p && !(*top_p > 0 && *top_p <= 1))
     refuse(fmt::format("--top-p {}: want a number in (0, 1]", *top_p));
+  if (!gadget_file.empty() && shifts.empty())
+    refuse(
+        fmt::format("--gadget {}: want --shift too, with gadget_up or gadget_down", gadget_file));
   parsed_shifts(*this);
   if (shift_items < 0 || (shift_items > 0 && shifts.empty()))
     refuse(fmt::format("--shift-items {}: want a positive count, and --shift", shift_items));

@@ -39,6 +39,7 @@ struct RunSpec {
   // "family:severity", or "all" that fit the task: samples are asked so too.
   std::vector<std::string> shifts;
   uint64_t shift_seed = 0;
+  std::string gadget_file;  // of the families gadget_up and gadget_down (harness/gadget.h)
   int64_t shift_items = 0;  // only so many samples of each task, drawn by `seed`; 0 = all
   int num_samples = 1;      // completions per problem, for pass@k
   std::optional<double> temperature, top_p;

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "harness/exit_code.h"
+#include "harness/gadget.h"
 
 namespace harness {
 namespace {
@@ -20,6 +22,17 @@ std::string listed(const std::vector<std::string>& ids, bool all) {
   std::string out = fmt::format("{}", fmt::join(first, ", "));
   if (n < ids.size()) out += fmt::format(" and {} more", ids.size() - n);
   return out;
+}
+
+tasks::Shift with_text(tasks::Shift shift, const std::optional<Gadgets>& gadgets) {
+  const bool neutral = shift.family == tasks::ShiftFamily::neutral;
+  const auto family = neutral ? shift.matched : shift.family;
+  if (!is_gadget(family)) return shift;
+  if (!gadgets)
+    throw UsageError(fmt::format("--shift {}: wants --gadget FILE (moeval gadget makes one)",
+                                 tasks::shift_label(shift)));
+  shift.text = gadgets->of({family, shift.severity}).text;
+  return shift;
 }
 
 }  // namespace
@@ -37,10 +50,14 @@ void expand_ood(RunSpec* spec) {
 
 std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
   std::vector<tasks::Shift> out;
+  std::optional<Gadgets> gadgets;
+  if (!spec.gadget_file.empty()) gadgets = read_gadgets(spec.gadget_file);
   if (spec.shifts == std::vector<std::string>{kAllShifts}) {
     for (const auto& family : tasks::shift_families())
-      for (int severity = 1; severity <= tasks::kMostSeverity; ++severity)
-        out.push_back(tasks::parse_shift(fmt::format("{}:{}", family, severity)));
+      for (int severity = 1; severity <= tasks::kMostSeverity; ++severity) {
+        const auto shift = tasks::parse_shift(fmt::format("{}:{}", family, severity));
+        if (!is_gadget(shift.family) || gadgets) out.push_back(with_text(shift, gadgets));
+      }
     return out;
   }
   for (const auto& text : spec.shifts) {
@@ -50,6 +67,7 @@ std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
     } catch (const tasks::TaskError& e) {
       throw UsageError(fmt::format("--{}", e.what()));
     }
+    shift = with_text(shift, gadgets);
     if (std::find(out.begin(), out.end(), shift) != out.end())
       throw UsageError(fmt::format("--shift: {} is named twice", tasks::shift_label(shift)));
     out.push_back(shift);

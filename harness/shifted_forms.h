@@ -18,8 +18,8 @@ inline constexpr int64_t kOodItems = 60;
 inline constexpr std::string_view kOodTask = "mmlu_cloze";
 void expand_ood(RunSpec*);
 
-// RunSpec::shifts, read; "all" is every family at every severity. Throws UsageError naming the
-// option.
+// RunSpec::shifts, read; "all" is every family at every severity, gadgets where there is a file of
+// them. Throws UsageError naming the option, TaskError for the file.
 std::vector<tasks::Shift> parsed_shifts(const RunSpec&);
 
 // Those for one task. Throws UsageError for a shift named by the user that fits none of its

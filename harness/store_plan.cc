@@ -8,6 +8,7 @@
 #include "harness/policies.h"
 #include "harness/run_plan.h"
 #include "harness/shifted_forms.h"
+#include "harness/stored_shift.h"
 
 namespace harness {
 namespace {
@@ -69,6 +70,7 @@ nlohmann::json spec_json(const RunSpec& s) {
     j["shift"] = s.shifts;
     j["shift_seed"] = s.shift_seed;
     j["shift_items"] = s.shift_items;
+    if (!s.gadget_file.empty()) j["gadget"] = s.gadget_file;
   }
   if (s.num_fewshot) j["num_fewshot"] = *s.num_fewshot;
   if (s.temperature) j["temperature"] = *s.temperature;
@@ -95,16 +97,18 @@ results::ShiftRow shift_row(const Variant& v) {
   row.severity = variant_severity(v);
   if (v.family != Variant::Family::shift) return row;
   row.version = tasks::shift_version(v.shift);
-  row.config_json =
-      nlohmann::json{{"guarantee", tasks::guarantee_name(tasks::guarantee_of(v.shift))}}.dump();
+  row.config_json = shift_config(v.shift);
   return row;
 }
 
 // Every shift with the version of its rules: "typos:1/v1 padding:2/v1 seed 3".
 std::string shifts_text(const RunSpec& spec) {
   std::string out;
-  for (const auto& shift : parsed_shifts(spec))
+  for (const auto& shift : parsed_shifts(spec)) {
     out += fmt::format("{}/v{} ", tasks::shift_label(shift), tasks::shift_version(shift));
+    if (!shift.text.empty())
+      out += fmt::format("text {} ", datasets::sha256_hex(shift.text).substr(0, 12));
+  }
   return out + fmt::format("seed {} items {}", spec.shift_seed, spec.shift_items);
 }
 

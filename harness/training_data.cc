@@ -16,6 +16,7 @@
 #include "harness/exit_code.h"
 #include "harness/prompt_tokens.h"
 #include "harness/question.h"
+#include "harness/stored_shift.h"
 #include "results/queries.h"
 #include "results/store_error.h"
 #include "tasks/shift.h"
@@ -61,7 +62,7 @@ std::map<std::pair<std::string, std::string>, Seen> read_task(const results::Res
     Seen& s = out[{a.sample.source_key, question_shift(a)}];
     s.question.task = task.task.name;
     if (shifted) {
-      s.shift = tasks::parse_shift(fmt::format("{}:{}", a.shift.name, a.shift.severity));
+      s.shift = stored_shift(a.shift);
       s.shift_seed = a.shift_seed;
       s.question.shift = question_shift(a);
     }

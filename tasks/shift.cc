@@ -18,12 +18,13 @@ namespace {
 using datasets::Sample;
 using shift::Family;
 
-const std::array<Family, 12>& families() {
-  static const std::array<Family, 12> all = {
+const std::array<Family, 14>& families() {
+  static const std::array<Family, 14> all = {
       shift::typos_family(),          shift::layout_family(),      shift::option_order_family(),
       shift::option_symbols_family(), shift::distractors_family(), shift::padding_family(),
       shift::wrapper_family(),        shift::script_family(),      shift::code_surface_family(),
-      shift::spoof_up_family(),       shift::spoof_down_family(),  shift::neutral_family()};
+      shift::spoof_up_family(),       shift::spoof_down_family(),  shift::gadget_up_family(),
+      shift::gadget_down_family(),    shift::neutral_family()};
   return all;
 }
 

@@ -25,21 +25,26 @@ enum class ShiftFamily {
   code_surface,    // a function's layout, name and description
   spoof_up,        // the question looks harder than it is
   spoof_down,      // it looks easier
+  gadget_up,       // tokens before it that make a predictor ask for more
+  gadget_down,     // for less
   neutral          // content-free text, as long as what `matched` adds: a control
 };
 inline constexpr int kMostSeverity = 3;
+inline constexpr std::string_view kGadgetGap = "\n\n";  // between a gadget and the question
 
 struct Shift {
   ShiftFamily family = ShiftFamily::typos;
   int severity = 1;                                // 1..kMostSeverity
   ShiftFamily matched = ShiftFamily::distractors;  // counts for neutral only
+  std::string text;                                // of a gadget; it comes from a file
   friend bool operator==(const Shift&, const Shift&) = default;
 };
 
 // "typos", "template", ...; of neutral with what it is matched to: "neutral.padding".
 std::string shift_name(const Shift&);
 std::string shift_label(const Shift&);  // "typos:2"
-// "family:severity"; "neutral:2" is matched to distractors. Throws TaskError, one line.
+// "family:severity"; "neutral:2" is matched to distractors; the text of a gadget is left empty.
+// Throws TaskError, one line.
 Shift parse_shift(std::string_view);
 std::vector<std::string> shift_families();
 std::string_view shift_about(const Shift&);  // what its severities do, one line

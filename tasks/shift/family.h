@@ -47,6 +47,8 @@ Family script_family();
 Family code_surface_family();
 Family spoof_up_family();
 Family spoof_down_family();
+Family gadget_up_family();
+Family gadget_down_family();
 Family neutral_family();
 
 inline Family::Plan cannot(std::string why) { return {{}, std::move(why)}; }

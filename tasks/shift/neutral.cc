@@ -24,7 +24,7 @@ std::string filler(size_t n, std::string_view mark) {
 std::string_view mark_of(const datasets::Sample& s) { return is_code(s) ? "# " : ""; }
 
 Family::Plan plan(const Request& r) {
-  const Shift matched{r.shift.matched, r.shift.severity, r.shift.matched};
+  const Shift matched{r.shift.matched, r.shift.severity, r.shift.matched, r.shift.text};
   const auto other = apply_shift(matched, r.sample, r.seed);
   if (!other.shifted)
     return cannot(fmt::format("{} does not fit it: {}", shift_label(matched), other.why_not));

@@ -80,7 +80,11 @@ std::vector<Sample> code_samples() {
 
 std::vector<Shift> shifts_of(ShiftFamily family) {
   std::vector<Shift> out;
-  for (int severity = 1; severity <= kMostSeverity; ++severity) out.push_back({family, severity});
+  for (int severity = 1; severity <= kMostSeverity; ++severity) {
+    out.push_back({family, severity});
+    if (family != ShiftFamily::gadget_up && family != ShiftFamily::gadget_down) continue;
+    for (int i = 0; i < severity; ++i) out.back().text += "olive JC velvet";
+  }
   return out;
 }
 
@@ -324,13 +328,30 @@ TEST(Shift, NeutralTextIsAsLongAsWhatItIsMatchedTo) {
   for (const Sample& s : {question("Which colour has the sky at noon?"), code_samples()[0]})
     for (const ShiftFamily matched :
          {ShiftFamily::distractors, ShiftFamily::padding, ShiftFamily::wrapper,
-          ShiftFamily::spoof_up, ShiftFamily::spoof_down})
+          ShiftFamily::spoof_up, ShiftFamily::spoof_down, ShiftFamily::gadget_up})
       for (int severity = 1; severity <= 2; ++severity) {
-        const auto a = apply_shift({matched, severity}, s, 5);
-        const auto b = apply_shift({ShiftFamily::neutral, severity, matched}, s, 5);
+        Shift shift = shifts_of(matched)[size_t(severity - 1)];
+        const auto a = apply_shift(shift, s, 5);
+        shift.family = ShiftFamily::neutral;
+        shift.matched = matched;
+        const auto b = apply_shift(shift, s, 5);
         ASSERT_TRUE(a.shifted && b.shifted) << a.why_not << b.why_not;
         EXPECT_EQ(a.shifted->sample.input.size(), b.shifted->sample.input.size());
       }
+}
+
+TEST(Shift, AGadgetIsItsOwnTextAndNothingWithoutOne) {
+  const Sample s = question("Which colour has the sky at noon?");
+  const Shift bare{ShiftFamily::gadget_up, 1};
+  EXPECT_EQ(apply_shift(bare, s, 1).why_not, "no gadget was given");
+  Shift shift = bare;
+  shift.text = "olive JC";
+  const auto out = apply_shift(shift, s, 1);
+  ASSERT_TRUE(out.shifted);
+  EXPECT_EQ(out.shifted->sample.input, "olive JC\n\nWhich colour has the sky at noon?");
+  EXPECT_EQ(broken_guarantee(shift, s, *out.shifted), "");
+  EXPECT_EQ(broken_guarantee(bare, s, *out.shifted), "the text before the item is not the gadget");
+  EXPECT_NE(shift, bare);
 }
 
 // Bytes are those of every platform and every build.
@@ -343,7 +364,7 @@ TEST(Shift, BytesOfASeedAreOnRecord) {
     for (const Shift& shift : shifts_of(parse_shift(name + ":1").family))
       if (const auto out = apply_shift(shift, s, 1); out.shifted) all += all_bytes(*out.shifted);
   EXPECT_EQ(datasets::sha256_hex(all),
-            "41857519d5840dcec58515ead20ca92d86874ba1ec41a1bda29525268cea0ab3");
+            "f38c89efc0157bd1f227808929c5e9fa04979e45373d9e6fcf43fb1bd7075ebc");
   EXPECT_EQ(apply_shift({ShiftFamily::typos, 2}, s, 1).shifted->sample.input,
             "Which of the following animals is usaully described as the largest of those thhat "
             "live in the northern forests?");
