@@ -228,6 +228,8 @@ int ladder_shortcut_k(int filler) {
   return most;
 }
 
+int ladder_filler_after(int filler, int places) { return (filler + places) % kLadderFillers; }
+
 std::vector<std::string> ladder_names() { return {"ladder", "ladder_train", "ladder_shifted"}; }
 
 bool is_ladder_name(std::string_view name) {

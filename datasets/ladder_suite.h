@@ -55,6 +55,9 @@ std::optional<LadderTruth> ladder_truth(std::string_view sample_id);
 // any class needs of those that go along with the filler.
 int ladder_shortcut_k(int filler);
 
+// The filler so many places on, in a circle: what the shift ladder_cue puts in its place.
+int ladder_filler_after(int filler, int places);
+
 // ladder (split test), ladder_train and ladder_shifted: 18 classes x 24 questions each, over four
 // subjects, with 5 dev rows per subject. In train and test 5 of 6 fillers are those of the class;
 // ladder_shifted asks the questions of the test split with fillers independent of the class.

@@ -91,10 +91,12 @@ int command_ls(const LsOptions& o) {
     const bool code = tasks::why_never(shift, true, true).empty();
     const bool cloze = tasks::why_never(shift, false, false).empty();
     const bool letters = tasks::why_never(shift, true, false).empty();
-    const std::string tasks_that_fit = !letters ? "code"
-                                       : !cloze ? "letters"
-                                       : code   ? "all"
-                                                : "questions";
+    const bool ladder = shift.family == tasks::ShiftFamily::ladder_cue;
+    const std::string tasks_that_fit = ladder     ? "ladder"
+                                       : !letters ? "code"
+                                       : !cloze   ? "letters"
+                                       : code     ? "all"
+                                                  : "questions";
     shifts.add({family, tasks_that_fit, std::string(tasks::shift_about(shift))});
     j["shifts"].push_back({{"shift", family},
                            {"for", tasks_that_fit},

@@ -30,13 +30,14 @@ void print_tables(const SweepOptions& o, const RunPlan& plan, const Sweep& sweep
                                              return bytes.at(task + ":" + sample);
                                            });
   for (const auto& file : write_tables(o.tables, sweep, tables))
-    fmt::print(stderr, "wrote {} ({} questions)\n", file.string(), tables.oracle.size());
+    fmt::print(stderr, "wrote {}\n", file.string());
   const auto asked =
       static_cast<size_t>(std::count_if(sweep.questions.begin(), sweep.questions.end(),
                                         [](const auto& q) { return q.shift == "clean"; }));
-  if (tables.oracle.size() < asked)
+  const size_t graded = tables.shuffled.size();  // holds clean questions alone
+  if (graded < asked)
     fmt::print(stderr, "{} of {} questions are not graded at every k and left out of the tables\n",
-               asked - tables.oracle.size(), asked);
+               asked - graded, asked);
 }
 
 }  // namespace

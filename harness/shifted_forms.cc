@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "datasets/ladder_suite.h"
 #include "harness/exit_code.h"
 #include "harness/gadget.h"
 
@@ -79,7 +80,10 @@ std::vector<tasks::Shift> shifts_of(const RunSpec& spec, const tasks::Task& task
   const bool all = spec.shifts == std::vector<std::string>{kAllShifts};
   std::vector<tasks::Shift> out;
   for (const auto& shift : parsed_shifts(spec)) {
-    const auto why = tasks::why_never(shift, task.has_lettered_options(), task.runs_code());
+    auto why = tasks::why_never(shift, task.has_lettered_options(), task.runs_code());
+    const auto family = shift.family == tasks::ShiftFamily::neutral ? shift.matched : shift.family;
+    if (family == tasks::ShiftFamily::ladder_cue && !datasets::is_ladder_name(task.dataset()))
+      why = "it changes a word that only the ladder's questions have";
     if (why.empty())
       out.push_back(shift);
     else if (!all)

@@ -9,6 +9,7 @@
 #include "datasets/ladder_suite.h"
 #include "harness/exit_code.h"
 #include "harness/run_spec.h"
+#include "tasks/shift.h"
 
 namespace harness {
 namespace {
@@ -23,17 +24,38 @@ int32_t oracle_k(const SweepQuestion& q, const std::vector<int32_t>& grid) {
   return q.k_first(grid).value_or(grid.front());
 }
 
+// A question under a shift has entries of its own where they may differ from the clean one's, which
+// a table policy falls back to.
+void add_shifted(const SweepQuestion& q, const std::string& clean_key, int32_t oracle,
+                 StandardTables* out) {
+  // "typos:2 seed 7" is the key's "@typos/2".
+  const size_t colon = q.shift.find(':');
+  const std::string name = q.shift.substr(0, colon);
+  const std::string severity = q.shift.substr(colon + 1, q.shift.find(' ') - colon - 1);
+  const std::string key = fmt::format("{}@{}/{}", clean_key, name, severity);
+  out->oracle[key] = oracle;
+  const tasks::Shift cue{tasks::ShiftFamily::ladder_cue};
+  const auto truth = datasets::ladder_truth(q.sample);
+  if (truth && name == tasks::shift_name(cue))
+    out->shortcut[key] = datasets::ladder_shortcut_k(
+        datasets::ladder_filler_after(truth->filler, std::stoi(severity)));
+}
+
 }  // namespace
 
 StandardTables make_standard_tables(
     const Sweep& sweep, uint64_t seed,
     const std::function<int64_t(const std::string& task, const std::string& sample)>& length_of) {
   std::map<std::string, std::vector<Decided>> by_task;
-  for (const auto& q : sweep.questions)
-    if (q.shift == "clean" && q.need(sweep.grid))
-      by_task[q.task].push_back(
-          {q.sample, fmt::format("{}:{}", q.task, q.sample), oracle_k(q, sweep.grid)});
   StandardTables out;
+  for (const auto& q : sweep.questions) {
+    if (!q.need(sweep.grid)) continue;
+    const std::string key = fmt::format("{}:{}", q.task, q.sample);
+    if (q.shift == "clean")
+      by_task[q.task].push_back({q.sample, key, oracle_k(q, sweep.grid)});
+    else
+      add_shifted(q, key, oracle_k(q, sweep.grid), &out);
+  }
   for (const auto& entry : by_task) {
     const std::string& task = entry.first;
     const std::vector<Decided>& questions = entry.second;

@@ -9,7 +9,9 @@
 //                   goes along with difficulty but means nothing (datasets/ladder_suite.h)
 //
 // Written as tables of engine/policy/table_policy.h, keyed "task:sample". Questions that were not
-// graded at every k are left out. Deterministic in the seed.
+// graded at every k are left out. Questions under a shift have entries of their own
+// ("task:sample@family/severity") in oracle and shortcut; elsewhere they are granted what their
+// clean twin is. Deterministic in the seed.
 #pragma once
 
 #include <cstdint>

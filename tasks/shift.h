@@ -27,6 +27,7 @@ enum class ShiftFamily {
   spoof_down,      // it looks easier
   gadget_up,       // tokens before it that make a predictor ask for more
   gadget_down,     // for less
+  ladder_cue,      // another meaningless word in a question of the ladder suite
   neutral          // content-free text, as long as what `matched` adds: a control
 };
 inline constexpr int kMostSeverity = 3;
@@ -57,6 +58,7 @@ enum class Guarantee {
   symbols_bijective,  // one label an option, all different; texts and key untouched
   item_verbatim,      // the item byte for byte at the end of what was added, which is apart from it
   closed_synonyms,    // verbatim in a wrapper, but for stem phrases of a closed list
+  meaningless_word,   // one word that is known to mean nothing is another one
   script_invertible,  // a fixed map of characters gives the original
   program_passes      // the reference solution must pass (tests run it); examples keep their values
 };

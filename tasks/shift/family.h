@@ -49,6 +49,7 @@ Family spoof_up_family();
 Family spoof_down_family();
 Family gadget_up_family();
 Family gadget_down_family();
+Family ladder_cue_family();
 Family neutral_family();
 
 inline Family::Plan cannot(std::string why) { return {{}, std::move(why)}; }

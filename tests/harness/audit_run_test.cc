@@ -2,13 +2,16 @@
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "datasets/ladder_suite.h"
 #include "tests/harness/run_fixture.h"
 
 namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::Not;
 
 class AuditRun : public RunTest {
  protected:
@@ -131,6 +134,80 @@ TEST_F(AuditRun, ASpuriousCueIsCaughtWhereItMeansNothing) {
                            "Worst queries", "gain over static k at equal FLOPs"})
     EXPECT_THAT(page, HasSubstr(part));
   EXPECT_THAT(moeval({"audit", "--db", db(), "--format", "md"}).out, HasSubstr("## ladder"));
+}
+
+// A word that goes along with the difficulty becomes another one, and so does a request around the
+// question. Who learned the word grants another k under the first shift alone, by what was planted.
+TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
+  const auto asked = [&](const std::string& command, std::vector<std::string> more) {
+    std::vector<std::string> a{command,
+                               "--model",
+                               "ladder",
+                               "--tasks",
+                               "ladder",
+                               "--db",
+                               db("cue.db"),
+                               "--sample",
+                               "72",
+                               "--seed",
+                               "1",
+                               "--shift",
+                               "ladder_cue:2,template:1"};
+    a.insert(a.end(), more.begin(), more.end());
+    const auto r = moeval(a);
+    ASSERT_EQ(r.code, 0) << r.err;
+  };
+  const auto tables = folder_.path() / "cue";
+  asked("sweep", {"--grid", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", "--ways", "1",
+                  "--write-tables", tables});
+  const auto audited = [&](const std::string& table) {
+    asked("run", {"--policy", "table:" + (tables / (table + ".json")).string()});
+    const auto r = moeval({"audit", "--db", db("cue.db"), "--format", "json"});
+    EXPECT_EQ(r.code, 0) << r.err;
+    return json::parse(r.out)["tasks"][0];
+  };
+  std::stringstream ids(stored::rows(db("cue.db"), "SELECT source_key FROM sample"));
+  // Of all questions, and of those that some k answers for good.
+  double planted = 0, planted_finite = 0, finite = 0, under = 0, under_shifted = 0, n = 0;
+  for (std::string id; std::getline(ids, id); ++n) {
+    const auto truth = datasets::ladder_truth(id);
+    ASSERT_TRUE(truth) << id;
+    const int before = datasets::ladder_shortcut_k(truth->filler);
+    const int after = datasets::ladder_shortcut_k(datasets::ladder_filler_after(truth->filler, 2));
+    planted += after - before;
+    const bool step = truth->kind == datasets::LadderTruth::Kind::step;
+    finite += step;
+    planted_finite += step ? after - before : 0;
+    under += step && before < truth->difficulty;
+    under_shifted += step && after < truth->difficulty;
+  }
+  ASSERT_EQ(n, 72);
+  ASSERT_GT(under_shifted, under + 10);
+
+  const auto t = audited("shortcut");
+  ASSERT_EQ(t["shifts"].size(), 2u);
+  const auto &cue = t["shifts"][0], &request = t["shifts"][1];
+  ASSERT_EQ(cue["shift"], "ladder_cue:2");
+  EXPECT_EQ(cue["n"], 72);
+  EXPECT_NEAR(cue["k_drift"]["value"], planted / n, 1e-12);
+  EXPECT_EQ(cue["same_k"]["value"], 0);
+  // The need stays as it was.
+  ASSERT_LT(planted_finite, -20);
+  EXPECT_NEAR(cue["excess_drift"]["value"], planted_finite / finite, 1e-12);
+  EXPECT_EQ(t["clean"]["classes"]["under"], under);
+  EXPECT_EQ(cue["right_to_wrong"].get<int>() - cue["wrong_to_right"].get<int>(),
+            under_shifted - under);
+  EXPECT_EQ(request["k_drift"]["value"], 0);
+  EXPECT_EQ(request["excess_drift"]["value"], 0);
+  EXPECT_EQ(request["same_k"]["value"], 1);
+  EXPECT_EQ(request["right_to_wrong"].get<int>() + request["wrong_to_right"].get<int>(), 0);
+  EXPECT_THAT(t["findings"].dump(), Not(HasSubstr("template:1")));
+
+  // Who goes by the need follows it under both.
+  for (const auto& d : audited("oracle")["shifts"]) {
+    EXPECT_EQ(d["k_drift"]["value"], 0) << d["shift"];
+    EXPECT_EQ(d["excess_drift"]["value"], 0) << d["shift"];
+  }
 }
 
 TEST_F(AuditRun, WhatCannotBeComparedIsRefusedInWords) {
