@@ -14,6 +14,7 @@
 #include "harness/compare.h"
 #include "harness/exit_code.h"
 #include "harness/stored_runs.h"
+#include "harness/training_facts.h"
 #include "results/queries.h"
 #include "results/store_error.h"
 
@@ -236,7 +237,7 @@ void find_worst(const Queries& queries, Reader& reader, const results::StoredTas
 
 TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
                      const results::StoredTask& task, const AuditSettings& s,
-                     const std::vector<int32_t>& grid) {
+                     const std::optional<TrainingFacts>& facts, const std::vector<int32_t>& grid) {
   TaskAudit out;
   out.task = task.task.name;
   out.chance = task.task.chance;
@@ -247,6 +248,11 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
     if (q.need == nullptr) continue;
     known.push_back(&q);
     (q.form == "clean" ? clean : shifted[q.form]).push_back(&q);
+  }
+  if (facts) {
+    out.target_cost = facts->target_cost;
+    for (const auto* q : clean)
+      out.n_seen += facts->seen.contains(question_mark(q->task, q->sample));
   }
   out.clean = allocation_report(clean, grid, s.lambda);
   out.prediction = prediction_report(clean, grid);
@@ -338,6 +344,9 @@ Audit audit(const AuditSettings& s) {
   out.model = run.info.model.name;
   out.policy = run.policy.label;
   out.learned = run.policy.kind == "predictor" || run.policy.kind == "table";
+  const auto facts = training_facts(run.policy.config_json);
+  out.facts_known = facts.has_value();
+  if (facts) out.target_cost = facts->target_cost;
   out.grid = sweep.grid;
   out.lambda = s.lambda;
   if (sweep.grid.size() < 2)
@@ -367,7 +376,7 @@ Audit audit(const AuditSettings& s) {
         "run {} and sweep {}: no question of the run was graded at every k of the sweep",
         out.run_uuid, sweep.run_uuid));
   for (const auto& [task, queries] : tasks)
-    out.tasks.push_back(audit_task(queries, reader, *task, s, sweep.grid));
+    out.tasks.push_back(audit_task(queries, reader, *task, s, facts, sweep.grid));
   std::vector<DriftReport*> drifts;
   for (auto& t : out.tasks)
     for (auto& d : t.drifts) drifts.push_back(&d);

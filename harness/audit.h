@@ -37,8 +37,10 @@ struct WorstQuery {
 struct TaskAudit {
   std::string task;
   std::optional<double> chance;
-  int64_t n_clean = 0;  // queries as they are, with a known need
-  int ways = 1;         // in which the sweep asked a question, the fewest
+  int64_t n_clean = 0;                // queries as they are, with a known need
+  int64_t n_seen = 0;                 // of clean.n: in the policy's training
+  std::optional<double> target_cost;  // Audit::target_cost
+  int ways = 1;                       // in which the sweep asked a question, the fewest
   AllocationReport clean;
   PredictionReport prediction;
   std::vector<AuditPart> parts;
@@ -52,7 +54,9 @@ struct Audit {
   std::string run_uuid, run_name, sweep_uuid, model, policy;
   std::vector<int32_t> grid;
   double lambda = 0;
-  bool learned = false;  // policy: of a predictor or a table, which may have seen the questions
+  bool learned = false;      // policy: of a predictor or a table, which may have seen the questions
+  bool facts_known = false;  // of the training: what it saw, and its budget
+  std::optional<double> target_cost;  // mean FLOPs that it was trained for, of the full ones
   int64_t answered = 0, failed = 0;
   int64_t ungraded = 0;    // answered, but not marked
   int64_t unmeasured = 0;  // marked, but without k or FLOPs

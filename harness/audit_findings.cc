@@ -29,6 +29,14 @@ void judge_gain(const AllocationReport& a, std::vector<std::string>* out) {
     out->push_back("not shown to beat static k at equal FLOPs: " + of_questions(a, a.gain));
 }
 
+// Realised FLOPs beside those that the policy was trained to spend.
+void judge_budget(const std::string& where, const AllocationReport& a,
+                  const std::optional<double>& target, std::vector<std::string>* out) {
+  if (!target || (!above(a.cost, *target) && !below(a.cost, *target))) return;
+  out->push_back(fmt::format("{}spends {} of the full FLOPs, trained for {:.1f}%", where,
+                             percent(a.cost), 100 * *target));
+}
+
 void judge_allocation(const AllocationReport& a, int32_t smallest_k,
                       std::vector<std::string>* out) {
   if (above(a.under, kNoteworthy))
@@ -85,6 +93,14 @@ std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>
   if (!varies)
     out.push_back(
         fmt::format("every question got the same k ({:.4g}): nothing is adaptive", a.k_min));
+  if (t.n_seen > 0)
+    out.push_back(fmt::format(
+        "the policy learned from {} of these {} questions: its figures flatter; audit it "
+        "on others (another --seed or split)",
+        t.n_seen, a.n));
+  judge_budget("", a, t.target_cost, &out);
+  for (const auto& [form, shifted] : t.shifted)
+    judge_budget(form + ": ", shifted, t.target_cost, &out);
   judge_gain(a, &out);
   judge_allocation(a, grid.front(), &out);
   const auto& order = t.prediction.spearman;

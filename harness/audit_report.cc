@@ -86,7 +86,8 @@ TextTable classes_table(const TaskAudit& t) {
   return table;
 }
 
-TextTable metrics_table(const AllocationReport& a, double lambda) {
+TextTable metrics_table(const TaskAudit& t, double lambda) {
+  const AllocationReport& a = t.clean;
   TextTable table({{"metric"}, {"value [95%]"}, {"of"}});
   const std::string all = fmt::format("{} questions", a.n);
   const std::string stable = fmt::format("{} questions with a stable k", a.n_stable);
@@ -96,6 +97,8 @@ TextTable metrics_table(const AllocationReport& a, double lambda) {
   table.add({"accuracy", percent(a.accuracy), all});
   table.add({"mean k", show(a.mean_k), all});
   table.add({"FLOPs", percent(a.cost), "those of the largest k"});
+  if (t.target_cost)
+    table.add({"  budget at training", fmt::format("{:.1f}%", 100 * *t.target_cost), "the same"});
   table.add({"under-allocated", percent(a.under), stable});
   table.add({"  of it by the latency cap", percent(a.under_by_cap), stable});
   table.add({"over-allocated", percent(a.over), stable});
@@ -236,7 +239,7 @@ void render_worst(const TaskAudit& t, Page* page) {
 void render_clean(const TaskAudit& t, double lambda, Page* page) {
   if (t.clean.n == 0) return;
   page->heading("Questions as they are", 3);
-  page->table(metrics_table(t.clean, lambda));
+  page->table(metrics_table(t, lambda));
   if (t.clean.n_not_swept > 0)
     page->line(fmt::format("{} of {} ran a k that was not swept: single answers on both sides",
                            t.clean.n_not_swept, t.clean.n));
@@ -316,7 +319,7 @@ std::string render_audit(const Audit& audit, Format format) {
                   audit.answered, audit.failed, audit.ungraded, audit.unmeasured, audit.not_swept));
   if (!audit.tasks_not_swept.empty())
     page.line(fmt::format("not swept: {}", fmt::join(audit.tasks_not_swept, ", ")));
-  if (audit.learned)
+  if (audit.learned && !audit.facts_known)
     page.line(
         "Not checked: whether the policy was made from these very questions, which would flatter "
         "it.");

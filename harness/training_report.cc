@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/text_table.h"
+#include "harness/training_facts.h"
 
 namespace harness {
 namespace {
@@ -101,6 +102,7 @@ std::string need_line(const NeedEstimate& n) {
 std::string render_json(const TrainingData& data, const TrainingPlan& plan,
                         const TrainingResult& r) {
   ordered_json j = ordered_json::parse(training_json(data, plan, r));
+  j.erase("seen");  // for audits
   const Outcome& oracle = r.policies.back().outcome;
   for (const auto& p : r.policies) {
     ordered_json one{{"policy", p.name}, {"about", p.about}, {"own_flops", p.own_flops}};
@@ -166,6 +168,7 @@ std::string training_json(const TrainingData& data, const TrainingPlan& plan,
                  {"questions", data.examples.n},
                  {"seed_items", r.clusters}};
   if (plan.target_cost) j["target_cost"] = *plan.target_cost;
+  j["seen"] = question_marks(data.questions);
   return j.dump();
 }
 

@@ -86,6 +86,12 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
   const auto header = file.metadata().find("moeval_predictor");
   if (header == file.metadata().end())
     reader.fail("__metadata__ has no moeval_predictor: this is no predictor");
+  if (const auto training = file.metadata().find("moeval_training");
+      training != file.metadata().end()) {
+    if (!parse_strict_json(training->second, path.string() + ": moeval_training", 8).is_object())
+      reader.fail("moeval_training is no JSON object");
+    p.training_json_ = training->second;
+  }
   const std::string place = path.string() + ": moeval_predictor";
   const auto root_json = parse_strict_json(header->second, place, 4);
   const JsonFields root(root_json, place);

@@ -17,6 +17,8 @@
 //                                                 up to its own k, so that p_k grows with k;
 //                                                 free: each o_k is a logit
 //   policy.weight [n_k, h], policy.bias [n_k]     for the rule "logits"
+// The key "moeval_training", if there is one, is a JSON object on how the file came about; it
+// decides nothing.
 // The rule plug_in runs argmax p_k - lambda * cost_k, the rule logits argmax of the policy head;
 // ties go to the smaller k. Without hidden layers the heads read z.
 #pragma once
@@ -55,6 +57,7 @@ class PredictorNetwork {
   const std::vector<Feature>& features() const { return features_; }
   const std::vector<int32_t>& grid() const { return k_; }
   const std::string& file_sha256() const { return sha256_; }
+  const std::string& training_json() const { return training_json_; }  // may be empty
   // Of one inference: a multiply-add of the layers is 2 FLOPs; pooling and activations are left
   // out as everywhere (kernels/cost.h).
   kernels::Cost cost() const;
@@ -81,7 +84,7 @@ class PredictorNetwork {
   Rule rule_ = Rule::logits;
   double lambda_ = 0;
   std::vector<double> cost_;
-  std::string sha256_;
+  std::string sha256_, training_json_;
 };
 
 }  // namespace engine

@@ -12,7 +12,10 @@ std::shared_ptr<const PredictorPolicy> PredictorPolicy::load(const std::filesyst
 }
 
 std::string PredictorPolicy::config_json() const {
-  return nlohmann::json{{"kind", "predictor"}, {"file_sha256", network_.file_sha256()}}.dump();
+  nlohmann::json j{{"kind", "predictor"}, {"file_sha256", network_.file_sha256()}};
+  if (!network_.training_json().empty())
+    j["training"] = nlohmann::json::parse(network_.training_json());
+  return j.dump();
 }
 
 Decision PredictorPolicy::decide(const QueryFeatures& q) const {

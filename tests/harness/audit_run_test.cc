@@ -6,6 +6,7 @@
 
 #include "datasets/ladder_suite.h"
 #include "tests/harness/run_fixture.h"
+#include "tests/support/temp_folder.h"
 
 namespace {
 
@@ -207,6 +208,44 @@ TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
   for (const auto& d : audited("oracle")["shifts"]) {
     EXPECT_EQ(d["k_drift"]["value"], 0) << d["shift"];
     EXPECT_EQ(d["excess_drift"]["value"], 0) << d["shift"];
+  }
+}
+
+TEST(AuditOfAPredictor, SaysWhichQuestionsItLearnedFromAndWhatItWasTrainedToSpend) {
+  const support::TempFolder folder;
+  setenv("MOEVAL_CACHE", (folder.path() / "cache").c_str(), 1);
+  const std::string database = folder.path() / "a.db", file = folder.path() / "p.safetensors";
+  const auto moeval = [&](std::vector<std::string> args) {
+    args.insert(args.end(), {"--db", database});
+    const auto r = program::run(folder.path(), args);
+    EXPECT_EQ(r.code, 0) << r.err;
+    return r.out;
+  };
+  const auto asked = [&](const std::string& command, const std::string& task,
+                         std::vector<std::string> more) {
+    std::vector<std::string> args{command,   "--model", "ladder",        "--tasks", task,
+                                  "--limit", "12",      "--num-fewshot", "0"};
+    args.insert(args.end(), more.begin(), more.end());
+    moeval(args);
+  };
+  const std::vector<std::string> grid{"--grid", "1,4,8,12,16", "--ways", "1"};
+  asked("sweep", "ladder_train", grid);
+  moeval({"train", "--out", file, "--target-cost", "0.7"});
+  asked("sweep", "ladder", grid);
+  for (const std::string task : {"ladder_train", "ladder"}) {
+    asked("run", task, {"--policy", "predictor:" + file});
+    const auto j = json::parse(moeval({"audit", "--format", "json"}));
+    const auto& t = j["tasks"][0];
+    ASSERT_EQ(t["task"], task);
+    EXPECT_EQ(j["seen_questions_not_checked"], false);
+    EXPECT_EQ(j["target_flops_ratio"], 0.7);
+    EXPECT_EQ(t["n_seen_in_training"], task == "ladder" ? 0 : 48);
+    const auto flatters = HasSubstr("learned from 48 of these 48 questions");
+    if (task == "ladder")
+      EXPECT_THAT(t["findings"].dump(), Not(HasSubstr("learned from")));
+    else
+      EXPECT_THAT(t["findings"].dump(), flatters);
+    EXPECT_THAT(moeval({"audit"}), HasSubstr("budget at training"));
   }
 }
 
