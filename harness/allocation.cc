@@ -80,6 +80,7 @@ enum Sum : size_t {
   kK,
   kFlops,
   kFull,
+  kShareOfFull,
   kFinite,
   kUnder,
   kUnderByCap,
@@ -99,6 +100,7 @@ enum Statistic : size_t {
   sAccuracy,
   sK,
   sCost,
+  sCostPerQuery,
   sUnder,
   sUnderByCap,
   sOver,
@@ -164,6 +166,7 @@ void add_query(const AuditedQuery& q, const std::vector<int32_t>& grid, double l
   s[kK] += q.k;
   s[kFlops] += q.flops;
   s[kFull] += full;
+  s[kShareOfFull] += q.flops / full;
   s[kExtra] += extra;
   if (!any) s[kFutile] += extra;
   s[kHarm] += !right && smaller;
@@ -184,6 +187,7 @@ void statistics(std::span<const double> s, const Layout& at, std::span<double> o
   out[sAccuracy] = ratio(s[kRight], n);
   out[sK] = ratio(s[kK], n);
   out[sCost] = ratio(s[kFlops], s[kFull]);
+  out[sCostPerQuery] = ratio(s[kShareOfFull], n);
   out[sUnder] = ratio(s[kUnder], s[kFinite]);
   out[sUnderByCap] = ratio(s[kUnderByCap], s[kFinite]);
   out[sOver] = ratio(s[kOver], s[kFinite]);
@@ -278,6 +282,7 @@ AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queri
   r.accuracy = e[sAccuracy];
   r.mean_k = e[sK];
   r.cost = e[sCost];
+  r.cost_per_query = e[sCostPerQuery];
   r.under = e[sUnder];
   r.under_by_cap = e[sUnderByCap];
   r.over = e[sOver];

@@ -66,6 +66,7 @@ struct AllocationReport {
   std::vector<StaticPoint> statics;
   // Shares of 1, intervals by seed item. cost: FLOPs over those of the largest k, sums.
   tasks::Estimate accuracy, mean_k, cost;
+  tasks::Estimate cost_per_query;   // mean over queries of FLOPs over those of the largest k
   tasks::Estimate under, over;      // of the questions with a stable k
   tasks::Estimate under_by_cap;     // the part of `under` that the cap caused
   tasks::Estimate waste;            // FLOPs above F(k_stable), of the largest k's; all questions

@@ -249,10 +249,10 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
     known.push_back(&q);
     (q.form == "clean" ? clean : shifted[q.form]).push_back(&q);
   }
+  for (const auto* q : clean) out.n_capped += q->capped;
   if (facts) {
     out.target_cost = facts->target_cost;
-    for (const auto* q : clean)
-      out.n_seen += facts->seen.contains(question_mark(q->task, q->sample));
+    for (const auto* q : clean) out.n_seen += facts->seen.contains(question_mark(q->sample));
   }
   out.clean = allocation_report(clean, grid, s.lambda);
   out.prediction = prediction_report(clean, grid);
@@ -346,7 +346,10 @@ Audit audit(const AuditSettings& s) {
   out.learned = run.policy.kind == "predictor" || run.policy.kind == "table";
   const auto facts = training_facts(run.policy.config_json);
   out.facts_known = facts.has_value();
-  if (facts) out.target_cost = facts->target_cost;
+  if (facts) {
+    out.target_cost = facts->target_cost;
+    out.n_learned = static_cast<int64_t>(facts->seen.size());
+  }
   out.grid = sweep.grid;
   out.lambda = s.lambda;
   if (sweep.grid.size() < 2)

@@ -39,6 +39,7 @@ struct TaskAudit {
   std::optional<double> chance;
   int64_t n_clean = 0;                // queries as they are, with a known need
   int64_t n_seen = 0;                 // of clean.n: in the policy's training
+  int64_t n_capped = 0;               // of clean.n: lowered by the latency cap
   std::optional<double> target_cost;  // Audit::target_cost
   int ways = 1;                       // in which the sweep asked a question, the fewest
   AllocationReport clean;
@@ -56,6 +57,7 @@ struct Audit {
   double lambda = 0;
   bool learned = false;      // policy: of a predictor or a table, which may have seen the questions
   bool facts_known = false;  // of the training: what it saw, and its budget
+  int64_t n_learned = 0;     // questions that the policy learned from, if known
   std::optional<double> target_cost;  // mean FLOPs that it was trained for, of the full ones
   int64_t answered = 0, failed = 0;
   int64_t ungraded = 0;    // answered, but not marked

@@ -29,12 +29,15 @@ void judge_gain(const AllocationReport& a, std::vector<std::string>* out) {
     out->push_back("not shown to beat static k at equal FLOPs: " + of_questions(a, a.gain));
 }
 
-// Realised FLOPs beside those that the policy was trained to spend.
-void judge_budget(const std::string& where, const AllocationReport& a,
-                  const std::optional<double>& target, std::vector<std::string>* out) {
-  if (!target || (!above(a.cost, *target) && !below(a.cost, *target))) return;
-  out->push_back(fmt::format("{}spends {} of the full FLOPs, trained for {:.1f}%", where,
-                             percent(a.cost), 100 * *target));
+// Realised FLOPs beside those that the policy was trained to spend. What a latency cap took is not
+// the policy's doing.
+void judge_budget(const TaskAudit& t, std::vector<std::string>* out) {
+  const Estimate& cost = t.clean.cost_per_query;
+  if (!t.target_cost || t.n_capped > 0) return;
+  if (!above(cost, *t.target_cost) && !below(cost, *t.target_cost)) return;
+  out->push_back(fmt::format(
+      "spends {} of a question's full FLOPs, trained for {:.1f}% over all that it learned from",
+      percent(cost), 100 * *t.target_cost));
 }
 
 void judge_allocation(const AllocationReport& a, int32_t smallest_k,
@@ -98,9 +101,7 @@ std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>
         "the policy learned from {} of these {} questions: its figures flatter; audit it "
         "on others (another --seed or split)",
         t.n_seen, a.n));
-  judge_budget("", a, t.target_cost, &out);
-  for (const auto& [form, shifted] : t.shifted)
-    judge_budget(form + ": ", shifted, t.target_cost, &out);
+  judge_budget(t, &out);
   judge_gain(a, &out);
   judge_allocation(a, grid.front(), &out);
   const auto& order = t.prediction.spearman;

@@ -97,6 +97,7 @@ TextTable metrics_table(const TaskAudit& t, double lambda) {
   table.add({"accuracy", percent(a.accuracy), all});
   table.add({"mean k", show(a.mean_k), all});
   table.add({"FLOPs", percent(a.cost), "those of the largest k"});
+  table.add({"FLOPs, mean of shares", percent(a.cost_per_query), "a question's at the largest k"});
   if (t.target_cost)
     table.add({"  budget at training", fmt::format("{:.1f}%", 100 * *t.target_cost), "the same"});
   table.add({"under-allocated", percent(a.under), stable});
@@ -323,6 +324,12 @@ std::string render_audit(const Audit& audit, Format format) {
     page.line(
         "Not checked: whether the policy was made from these very questions, which would flatter "
         "it.");
+  if (audit.facts_known) {
+    int64_t n = 0, seen = 0;
+    for (const auto& t : audit.tasks) n += t.clean.n, seen += t.n_seen;
+    page.line(fmt::format("{} of these {} questions are among the {} that the policy learned from.",
+                          seen, n, audit.n_learned));
+  }
   page.line(fmt::format(
       "right = in at least {:.0f}% of the ways that the sweep asked. Intervals: 95%; shares",
       100 * kReliable));

@@ -18,6 +18,8 @@ namespace {
 void check(const GadgetOptions& o) {
   if (!std::filesystem::is_regular_file(o.predictor))
     throw UsageError(fmt::format("--predictor {}: there is no such file", o.predictor));
+  if (o.search.seed > kMostSeed)
+    throw UsageError(fmt::format("--seed {}: want at most {}", o.search.seed, kMostSeed));
   if (o.questions < 4) throw UsageError(fmt::format("--questions {}: want 4 or more", o.questions));
   const auto folder = std::filesystem::path(o.out).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder))
@@ -27,6 +29,10 @@ void check(const GadgetOptions& o) {
 // Question spans as a predictor sees them in a run, the questions as they are.
 std::vector<std::string> question_texts(const RunSpec& spec, const LoadedModel& model) {
   const auto plan = make_plan(spec);
+  if (plan.runs_code())
+    throw UsageError(fmt::format(
+        "--tasks {}: a gadget is searched for before questions; name a task that runs no code",
+        fmt::join(spec.tasks, ",")));
   std::vector<std::string> out;
   for (const auto& a : plan.attempts)
     out.push_back(Question("", query_of(plan, spec, a), *model.tokenizer).text);

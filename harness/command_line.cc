@@ -254,6 +254,7 @@ void add_tasks(CLI::App& app, LsOptions& ls, TaskShowOptions& show, Command& cho
   sub->add_option("-f,--num-fewshot", show.num_fewshot, "demonstrations");
   sub->add_option("--shift", show.shift, "the sample in changed form: family:severity");
   sub->add_option("--shift-seed", show.shift_seed, "seed of the shift")->capture_default_str();
+  sub->add_option("--gadget", show.gadget_file, "file of moeval gadget, for --shift gadget_up:S");
   add_data(sub, show.data, show.allow_unverified);
   add_format(sub, show.format);
   sub->callback([&] { chosen = [&] { return command_task_show(show); }; });

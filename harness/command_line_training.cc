@@ -81,7 +81,7 @@ void add_gadget(CLI::App& app, GadgetOptions& o, Command& chosen) {
       ->capture_default_str();
   add_data(sub, o.data, o.allow_unverified);
   sub->add_option("--questions", o.questions,
-                  "to search on, drawn by --seed; as many others to judge by")
+                  "of each task to search on, drawn by --seed; as many others to judge by")
       ->capture_default_str();
   sub->add_option("--candidates", o.search.candidates, "tokens tried at each place")
       ->check(CLI::PositiveNumber)

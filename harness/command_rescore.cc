@@ -35,7 +35,7 @@ tasks::Answer answer_of(const results::StoredAttempt& a) {
 // How a stored attempt asked. Throws FingerprintMismatch when this program's shifts are others.
 Variant stored_variant(const results::StoredAttempt& a) {
   if (a.shift.name == "clean" || a.shift.name == "wording") return {};
-  return shifted_variant(stored_shift(a.shift), static_cast<uint64_t>(a.shift_seed));
+  return {Variant::Family::shift, 0, stored_shift(a.shift), static_cast<uint64_t>(a.shift_seed)};
 }
 
 struct Tally {

@@ -60,6 +60,7 @@ int command_task_show(const TaskShowOptions& o) {
   spec.allow_unverified = o.allow_unverified;
   if (!o.shift.empty()) spec.shifts = {o.shift};
   spec.shift_seed = o.shift_seed;
+  spec.gadget_file = o.gadget_file;
   spec.validate();
   const RunPlan plan = make_plan(spec);
   const auto& suite = plan.suites[0];
@@ -69,12 +70,12 @@ int command_task_show(const TaskShowOptions& o) {
   PlannedAttempt attempt{0, static_cast<size_t>(o.doc), 0};
   tasks::Shifted shifted{plan.sample(attempt), {}};
   for (const auto& shift : parsed_shifts(spec)) {
-    auto made = tasks::apply_shift(shift, plan.sample(attempt), o.shift_seed);
+    attempt.variant = shifted_variant(shift, o.shift_seed);
+    auto made = tasks::apply_shift(shift, plan.sample(attempt), attempt.variant.seed);
     if (!made.shifted)
       throw UsageError(fmt::format("--shift {}: cannot be applied to {}: {}", o.shift,
                                    plan.sample(attempt).id, made.why_not));
     shifted = std::move(*made.shifted);
-    attempt.variant = shifted_variant(shift, o.shift_seed);
   }
   const auto& sample = shifted.sample;
   const auto query = query_of(plan, spec, attempt);

@@ -180,6 +180,7 @@ struct TaskShowOptions {
   std::optional<int> num_fewshot;
   std::string shift;  // family:severity; empty = as it is
   uint64_t shift_seed = 0;
+  std::string gadget_file;  // of a shift that wants one
   bool allow_unverified = false;
   Format format = Format::table;
 };

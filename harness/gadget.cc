@@ -38,6 +38,11 @@ void read_list(const tasks::StrictObject& root, const std::string& file, const s
     if (g.text.empty() || g.text.size() > kMostBytes)
       throw tasks::TaskError(fmt::format("{}: /{}/{}/text: holds {} bytes, want 1 to {}", file, key,
                                          i, g.text.size(), kMostBytes));
+    for (size_t at = 0; at < g.text.size(); ++at)
+      if (g.text[at] < ' ' || g.text[at] > '~')
+        throw tasks::TaskError(
+            fmt::format("{}: /{}/{}/text: byte {} is 0x{:02x}, want printable ASCII", file, key, i,
+                        at, static_cast<unsigned char>(g.text[at])));
     g.tokens = static_cast<int64_t>(list[i].number("tokens", 1, kMostBytes));
     const auto k = [&](const char* name) { return list[i].number(name, 0, 1e6); };
     g.k_before = k("k_before");
@@ -85,7 +90,7 @@ Gadgets read_gadgets(const std::filesystem::path& path) {
   g.model_sha256 = root.text("model_sha256");
   g.predictor_sha256 = root.text("predictor_sha256");
   g.tasks = root.text("tasks");
-  g.seed = static_cast<uint64_t>(root.number("seed", 0, 1.8e19));
+  g.seed = static_cast<uint64_t>(root.number("seed", 0, static_cast<double>(kMostSeed)));
   g.questions = static_cast<int64_t>(root.number("questions", 1, 1e9));
   g.other_questions = static_cast<int64_t>(root.number("other_questions", 0, 1e9));
   read_list(root, file, "up", &g.up);

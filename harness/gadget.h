@@ -22,6 +22,7 @@ struct Gadget {
   double other_k_before = 0, other_k_after = 0;
 };
 
+inline constexpr uint64_t kMostSeed = uint64_t{1} << 53;  // what JSON readers keep
 struct Gadgets {
   std::string model_sha256, predictor_sha256;
   std::string tasks;  // that the questions came from
@@ -35,7 +36,8 @@ struct Gadgets {
 bool is_gadget(tasks::ShiftFamily);
 
 std::string gadgets_json(const Gadgets&);
-// Throws tasks::TaskError, one line naming file, place and what is wanted.
+// Throws tasks::TaskError, one line naming file, place and what is wanted: texts hold printable
+// ASCII only, as the search finds them.
 Gadgets read_gadgets(const std::filesystem::path&);
 
 }  // namespace harness

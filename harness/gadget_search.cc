@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <random>
 
+#include "harness/exit_code.h"
+
 namespace harness {
 namespace {
 
@@ -58,6 +60,8 @@ Gadget find_gadget(const engine::ExpertPolicy& policy, const engine::Tokenizer& 
                    const std::vector<std::string>& others, const GadgetSearch& search,
                    const std::function<void()>& tried) {
   const auto vocabulary = typable_tokens(tokenizer);
+  if (vocabulary.empty())
+    throw UsageError("the model's tokenizer has no token of printable ASCII to search among");
   std::mt19937_64 random(search.seed * 1000 + static_cast<uint64_t>(2 * n_tokens + up));
   const auto draw = [&] { return vocabulary[random() % vocabulary.size()]; };
   const auto value = [&](const std::vector<TokenId>& tokens) {

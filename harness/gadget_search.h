@@ -33,9 +33,9 @@ Effect effect_of(const engine::ExpertPolicy&, const engine::Tokenizer&, std::str
                  const std::vector<std::string>& questions);
 
 // Hill climbing from random tokens: place by place, each of the candidates is tried, and the best
-// one stays if it moves mean k + mean complexity further than what is there. up: towards more. A
-// text never ends up worse than nothing changed about it: its effect only grows over the search.
-// tried is called after every place.
+// one stays if it moves mean k + mean complexity further than what is there. up: towards more. The
+// effect only grows over the search, but may stay below that of no text at all.
+// tried is called after every place. Throws UsageError when the tokenizer has no typable token.
 Gadget find_gadget(const engine::ExpertPolicy&, const engine::Tokenizer&, bool up, int n_tokens,
                    const std::vector<std::string>& questions,
                    const std::vector<std::string>& others, const GadgetSearch&,

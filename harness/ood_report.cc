@@ -82,8 +82,8 @@ std::string render_ood(const OodStudy& s, bool markdown) {
       continue;
     }
     fallbacks.add({fallback_name(f.fallback), by, fmt::format("{:.4g}", f.lambda),
-                   fmt::format("{:.3f}", f.cost), fmt::format("{:.4f}", f.regret_clean),
-                   fmt::format("{:.4f}", f.regret_shifted),
+                   fmt::format("{:.3f}{}", f.cost, f.cheaper ? " (cheaper)" : ""),
+                   fmt::format("{:.4f}", f.regret_clean), fmt::format("{:.4f}", f.regret_shifted),
                    none ? "-" : signed_estimate(f.regret_saved)});
   }
   text += as(fallbacks);
@@ -94,10 +94,11 @@ std::string render_ood(const OodStudy& s, bool markdown) {
       "others'\n"
       "lambda is such that clean and shifted questions, half and half, cost what they cost without "
       "a\n"
-      "fallback, detectors included (too dear: flagged ones alone cost more). Regret is at the "
-      "lambda\n"
-      "above; saved: half and half. Seed items are drawn for intervals, which no number of rows\n"
-      "corrects.\n";
+      "fallback, detectors included (too dear: flagged ones alone cost more; cheaper: it cannot "
+      "spend\n"
+      "that much). Regret is at the lambda above; saved: half and half. Intervals are over seed "
+      "items,\n"
+      "not adjusted for the number of rows.\n";
   if (s.left_out > 0)
     text += fmt::format("note: {} shifted questions are not graded at every k and left out\n",
                         s.left_out);
@@ -116,7 +117,7 @@ std::string ood_json(const OodStudy& s) {
   for (const auto& f : s.fallbacks) {
     ordered_json one{{"fallback", fallback_name(f.fallback)}, {"detector", nullptr}};
     if (f.fallback != Fallback::none) one["detector"] = ood_detector_name(f.detector);
-    one["cost_matched"] = f.matched;
+    one["cost_matched"] = f.matched && !f.cheaper;
     if (f.matched) {
       one["lambda"] = f.lambda;
       one["flops_ratio"] = f.cost;

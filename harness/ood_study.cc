@@ -1,13 +1,10 @@
 #include "harness/ood_study.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 
-#include "harness/exit_code.h"
 #include "tasks/ranks.h"
 
 namespace harness {
@@ -15,7 +12,8 @@ namespace {
 
 using namespace engine::train;
 
-constexpr double kCaught = 0.95;  // of the shifted questions, where false positives are counted
+constexpr size_t kMissed =
+    20;  // one in so many shifted questions, where false positives are counted
 constexpr size_t kDetectors = std::size(kOodDetectors);
 
 // What the networks of one fold know, fitted to its training rows.
@@ -47,11 +45,6 @@ class Study {
  public:
   Study(const TrainingData& data, const CrossFit& fit, double lambda, double mu)
       : data_(data), fit_(fit), lambda_(lambda), mu_(mu) {
-    if (data.shifted.examples.n == 0)
-      throw UsageError(fmt::format(
-          "--ood: sweep {} has no shifted questions that are graded at every k, {} that "
-          "are not (moeval sweep --shift all, or --tasks TASK,ood)",
-          data.run_uuid, data.shifted.left_out));
     fit_folds();
     add(data.examples, false);
     add(data.shifted.examples, true);
@@ -67,7 +60,8 @@ class Study {
     out.left_out = data_.shifted.left_out;
     out.clusters = static_cast<int64_t>(clusters_.size());
     const auto plain = evaluate(0, Fallback::none, lambda_, false);
-    out.fallbacks.push_back(row_of(0, Fallback::none, {lambda_, mixed_cost(plain)}, plain, plain));
+    out.fallbacks.push_back(
+        row_of(0, Fallback::none, {lambda_, mixed_cost(plain), false}, plain, plain));
     std::vector<std::vector<Decided>> runs;
     std::vector<FallbackGain> what;
     for (size_t d = 0; d < kDetectors; ++d) {
@@ -77,12 +71,14 @@ class Study {
           return mixed_cost(evaluate(d, f, lambda, true));
         });
         if (!matched) {
-          out.fallbacks.push_back({kOodDetectors[d], f, false, 0, 0, 0, 0, {}});
+          out.fallbacks.push_back({kOodDetectors[d], f, false, false, 0, 0, 0, 0, {}});
           continue;
         }
-        runs.push_back(evaluate(d, f, matched->lambda, true));
+        auto run = evaluate(d, f, matched->lambda, true);
+        out.fallbacks.push_back(row_of(d, f, *matched, run, plain));
+        if (matched->cheaper) continue;
+        runs.push_back(std::move(run));
         what.push_back({kOodDetectors[d], f, {}});
-        out.fallbacks.push_back(row_of(d, f, *matched, runs.back(), plain));
       }
     }
     std::map<std::string, std::vector<size_t>> by_shift;
@@ -194,6 +190,7 @@ class Study {
     FallbackRow row{kOodDetectors[detector],
                     fallback,
                     true,
+                    matched.cheaper,
                     matched.lambda,
                     matched.cost,
                     mean(run, false, &Decided::regret),
@@ -274,7 +271,8 @@ class Study {
       return tasks::auroc(scores, positive);
     };
     out.auroc = tasks::bootstrap_draws(static_cast<int64_t>(clusters_.size()), area);
-    const double bar = quantile(all_moved, 1 - kCaught);
+    std::sort(all_moved.begin(), all_moved.end());
+    const double bar = all_moved[all_moved.size() / kMissed];  // 95% or more are at it or beyond
     const auto beyond =
         std::count_if(all_clean.begin(), all_clean.end(), [bar](double s) { return s >= bar; });
     out.false_positives = static_cast<double>(beyond) / static_cast<double>(all_clean.size());

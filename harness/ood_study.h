@@ -20,7 +20,7 @@ inline constexpr double kFlaggedClean = 0.05;
 // How well one detector tells the questions under one shift from the clean ones.
 struct Detection {
   engine::train::OodDetector detector = engine::train::OodDetector::mahalanobis;
-  tasks::Estimate auroc;       // by seed items
+  tasks::Estimate auroc;       // by seed items, clean ones included
   double false_positives = 0;  // share of clean questions flagged where 95% of these are
   double flagged = 0;          // share above the threshold
 };
@@ -37,13 +37,14 @@ struct ShiftStudy {
   int64_t n = 0, clusters = 0;
   double regret = 0, cost = 0;  // without a fallback
   std::vector<Detection> detections;
-  std::vector<FallbackGain> gains;  // of the fallbacks whose cost can be matched
+  std::vector<FallbackGain> gains;  // of the fallbacks whose cost is matched
 };
 
 struct FallbackRow {
   engine::train::OodDetector detector = engine::train::OodDetector::mahalanobis;
   engine::train::Fallback fallback = engine::train::Fallback::none;
   bool matched = false;  // else the flagged questions alone cost more
+  bool cheaper = false;  // it cannot spend as much: its regret is not at equal FLOPs
   double lambda = 0, cost = 0, regret_clean = 0, regret_shifted = 0;
   tasks::Estimate regret_saved;  // clean and shifted questions half and half
 };
@@ -59,7 +60,7 @@ struct OodStudy {
 // By the plug-in of the cross-fitted success models at lambda: every question, clean or shifted, is
 // scored and decided by networks that never saw its seed item. The fallbacks' own lambdas are such
 // that clean and shifted questions, half and half, cost on average what they cost without a
-// fallback, detectors included. Throws UsageError when the sweep has no shifted questions.
+// fallback, detectors included.
 OodStudy study_ood(const TrainingData&, const engine::train::CrossFit&, double lambda, double mu);
 
 std::string render_ood(const OodStudy&, bool markdown);

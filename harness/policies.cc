@@ -105,10 +105,12 @@ results::PolicyRow policy_row(const engine::ExpertPolicy& p) {
   results::PolicyRow row;
   row.kind = p.kind();
   row.label = p.label();
-  row.config_json = p.config_json();
-  row.policy_sha256 = datasets::sha256_hex(row.config_json);
+  auto config = nlohmann::json::parse(p.config_json());
+  row.policy_sha256 = datasets::sha256_hex(p.config_json());
+  if (const auto origin = p.origin_json(); !origin.empty())
+    config["training"] = nlohmann::json::parse(origin);
+  row.config_json = config.dump();
   if (row.kind == "fixed") row.k_fixed = p.decide({}).budget.k;
-  const auto config = nlohmann::json::parse(row.config_json);
   const auto& inner = config.contains("policy") ? config["policy"] : config;
   if (row.kind == "predictor") row.predictor_sha256 = inner.at("file_sha256");
   return row;

@@ -61,6 +61,8 @@ std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const st
   return data;
 }
 
+constexpr size_t kMarkDigits = 6;  // of the sha256 of a gadget's text
+
 // The ways in which a run asks a sample: as it is; in a sweep also in every wording or with its
 // options in every order; and in the shifted forms that were asked for.
 std::vector<Variant> variants(const RunSpec& spec, const std::vector<tasks::Shift>& shifts,
@@ -136,7 +138,11 @@ void plan_suite(const RunSpec& spec, const std::vector<tasks::Shift>& shifts, si
 }  // namespace
 
 Variant shifted_variant(const tasks::Shift& shift, uint64_t seed) {
-  return {Variant::Family::shift, 0, shift, tasks::shift_draws(shift) ? seed : 0};
+  if (!shift.text.empty())
+    seed ^= std::stoull(datasets::sha256_hex(shift.text).substr(0, kMarkDigits), nullptr, 16);
+  else if (!tasks::shift_draws(shift))
+    seed = 0;
+  return {Variant::Family::shift, 0, shift, seed};
 }
 
 std::string variant_name(const Variant& v) {

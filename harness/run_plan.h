@@ -55,9 +55,11 @@ struct Variant {
   Family family = Family::clean;
   int wording = 0;     // index of the task's wording
   tasks::Shift shift;  // of family shift
-  uint64_t seed = 0;   // 0 where the shift draws nothing
+  uint64_t seed = 0;   // 0 where the shift draws nothing, of a gadget its text's mark
   friend bool operator==(const Variant&, const Variant&) = default;
 };
+// seed: as given to the run. Gadgets of different texts get different ones, so that nothing takes
+// them for one question.
 Variant shifted_variant(const tasks::Shift&, uint64_t seed);
 std::string variant_name(const Variant&);  // clean, wording, typos, neutral.padding, ...
 int variant_severity(const Variant&);      // index of the wording, or the shift's

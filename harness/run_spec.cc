@@ -80,7 +80,11 @@ void RunSpec::validate() const {
   if (!gadget_file.empty() && shifts.empty())
     refuse(
         fmt::format("--gadget {}: want --shift too, with gadget_up or gadget_down", gadget_file));
-  parsed_shifts(*this);
+  const auto parsed = parsed_shifts(*this);
+  if (!gadget_file.empty() &&
+      std::all_of(parsed.begin(), parsed.end(), [](const auto& s) { return s.text.empty(); }))
+    refuse(
+        fmt::format("--gadget {}: no --shift uses it, want gadget_up or gadget_down", gadget_file));
   if (shift_items < 0 || (shift_items > 0 && shifts.empty()))
     refuse(fmt::format("--shift-items {}: want a positive count, and --shift", shift_items));
   if (shift_seed > uint64_t{INT64_MAX})

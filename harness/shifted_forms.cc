@@ -107,7 +107,8 @@ std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
                                    std::vector<MissingForm>* missing) {
   std::vector<Variant> out;
   for (const auto& shift : shifts) {
-    auto made = tasks::apply_shift(shift, sample, seed);
+    const Variant variant = shifted_variant(shift, seed);
+    auto made = tasks::apply_shift(shift, sample, variant.seed);
     if (!made.shifted) {
       missing->push_back({suite, sample.id, shift, std::move(made.why_not)});
       continue;
@@ -117,7 +118,7 @@ std::vector<Variant> shifted_forms(const std::vector<tasks::Shift>& shifts,
       missing->push_back({suite, sample.id, shift, "its guarantee would not hold: " + broken});
       continue;
     }
-    out.push_back(shifted_variant(shift, seed));
+    out.push_back(variant);
   }
   return out;
 }

@@ -170,8 +170,11 @@ bool is_other_question(const std::string& family) {
 std::string question_shift(const results::StoredAttempt& a) {
   if (!is_other_question(a.shift.family)) return "clean";
   std::string out = fmt::format("{}:{}", a.shift.name, a.shift.severity);
-  if (a.shift_seed != 0) out += fmt::format(" seed {}", a.shift_seed);
-  return out;
+  if (a.shift_seed == 0) return out;
+  // A gadget's seed stands for its text.
+  if (a.shift.name.find("gadget") != std::string::npos)
+    return out + fmt::format(" #{:06x}", a.shift_seed);
+  return out + fmt::format(" seed {}", a.shift_seed);
 }
 
 Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid) {

@@ -276,6 +276,11 @@ TrainingData read_training_data(const results::ResultStore& store, const std::st
   if (!with_shifted) return out;
   for (const auto& t : tasks) maker.add_task(store, run.run_id, t, true);
   out.shifted = maker.take();
+  if (out.shifted.examples.n == 0)
+    throw UsageError(
+        fmt::format("--ood: sweep {} has no shifted questions that are graded at every k, {} that "
+                    "are not (moeval sweep --shift all, or --tasks TASK,ood)",
+                    out.run_uuid, out.shifted.left_out));
   return out;
 }
 

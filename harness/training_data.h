@@ -40,9 +40,10 @@ RunSpec spec_of_sweep(const results::ResultStore&, const std::string& run_uuid,
 // A question's success at a k is the share of its orders and wordings that were right, its cost
 // their mean useful FLOPs over those of the largest k; features are those of the clean query in its
 // first wording. spec: of spec_of_sweep. Throws UsageError (the sweep lacks the model's largest k,
-// or has one k only), PolicyMismatch (it ran another model), FingerprintMismatch (data or task
-// changed since), InfrastructureError (a planned k has no result, no question is graded at every
-// k). Clusters of clean and shifted rows have the same numbers.
+// or has one k only; with_shifted: no graded shifted question), PolicyMismatch (it ran another
+// model), FingerprintMismatch (data or task changed since), InfrastructureError (a planned k has no
+// result, no question is graded at every k). Clusters of clean and shifted rows have the same
+// numbers.
 TrainingData read_training_data(const results::ResultStore&, const std::string& run_uuid,
                                 const RunSpec& spec, const LoadedModel&,
                                 const std::optional<LatencyPenalty>&, bool with_shifted = false);

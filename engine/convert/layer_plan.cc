@@ -42,6 +42,7 @@ bool take(std::string_view& in, std::vector<T>& values) {
   uint64_t n = 0;
   if (!take(in, n) || n > in.size() / sizeof(T)) return false;
   values.resize(n);
+  if (n == 0) return true;
   std::memcpy(values.data(), in.data(), n * sizeof(T));
   in.remove_prefix(n * sizeof(T));
   return true;

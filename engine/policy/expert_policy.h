@@ -41,6 +41,8 @@ class ExpertPolicy {
   virtual std::string label() const = 0;      // what the user typed: "fixed:4"
   virtual std::string config_json()
       const = 0;  // everything that decides; hashed into the fingerprint
+  // How it came about, as a JSON object, or empty. Decides nothing; audits read it.
+  virtual std::string origin_json() const { return {}; }
   // Throws PolicyError when the query is none that it knows (a table without its key).
   virtual Decision decide(const QueryFeatures&) const = 0;
 };

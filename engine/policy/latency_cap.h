@@ -42,6 +42,7 @@ class LatencyCap final : public ExpertPolicy {
   std::string_view kind() const override { return inner_->kind(); }
   std::string label() const override;  // "fixed:8+cap:250ms"
   std::string config_json() const override;
+  std::string origin_json() const override { return inner_->origin_json(); }
   // Sets capped and k_uncapped in every decision: false and the inner k where nothing was lowered.
   Decision decide(const QueryFeatures&) const override;
 

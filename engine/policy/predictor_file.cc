@@ -17,6 +17,7 @@ namespace engine {
 namespace {
 
 constexpr uint64_t kMaxPredictorBytes = 256u << 20;
+constexpr size_t kMaxTrainingBytes = 1u << 20;  // every run of its policy stores them
 constexpr int64_t kMaxHidden = 8;
 
 // The first of the largest.
@@ -88,6 +89,9 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
     reader.fail("__metadata__ has no moeval_predictor: this is no predictor");
   if (const auto training = file.metadata().find("moeval_training");
       training != file.metadata().end()) {
+    if (training->second.size() > kMaxTrainingBytes)
+      reader.fail(fmt::format("moeval_training holds {} bytes, want at most {}",
+                              training->second.size(), kMaxTrainingBytes));
     if (!parse_strict_json(training->second, path.string() + ": moeval_training", 8).is_object())
       reader.fail("moeval_training is no JSON object");
     p.training_json_ = training->second;

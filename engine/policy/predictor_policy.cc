@@ -12,10 +12,7 @@ std::shared_ptr<const PredictorPolicy> PredictorPolicy::load(const std::filesyst
 }
 
 std::string PredictorPolicy::config_json() const {
-  nlohmann::json j{{"kind", "predictor"}, {"file_sha256", network_.file_sha256()}};
-  if (!network_.training_json().empty())
-    j["training"] = nlohmann::json::parse(network_.training_json());
-  return j.dump();
+  return nlohmann::json{{"kind", "predictor"}, {"file_sha256", network_.file_sha256()}}.dump();
 }
 
 Decision PredictorPolicy::decide(const QueryFeatures& q) const {

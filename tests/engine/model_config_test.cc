@@ -60,7 +60,7 @@ TEST(ModelConfig, RefusesValuesThatContradictEachOther) {
       {[](ModelConfig& c) { c.moe.n_shared = 9; }, "moe.n_shared is 9, want 0 to 8"},
       {[](ModelConfig& c) { c.moe.d_expert = 0; }, "moe.d_expert is 0"},
       {[](ModelConfig& c) { c.moe.d_shared = 0; }, "moe.d_shared is 0"},
-      {[](ModelConfig& c) { c.moe.router = RouterKind::none; }, "moe.router is 0, want 1 to 3"},
+      {[](ModelConfig& c) { c.moe.router = RouterKind::none; }, "moe.router is 0, want 1 to 4"},
       {[](ModelConfig& c) { c.moe.router = RouterKind::representative; },
        "moe.n_representatives is 0, want 1 to 6"},
       {[](ModelConfig& c) {

@@ -80,6 +80,16 @@ TEST_F(AllocationTest, TheClassesAreThoseOfTheView) {
   check({0, 0, 0, 1}, 2, false, Allocation::under, 4);
 }
 
+TEST_F(AllocationTest, ALongQuestionCountsOnceInTheMeanOfShares) {
+  grant(question({0, 0, 0, 1}), 8);  // 90 of 90
+  SweepQuestion& twice = question({1, 1, 1, 1});
+  for (auto& [k, flops] : twice.flops) flops *= 2;
+  grant(twice, 2).flops = 60;  // of 180
+  const auto r = allocation_report(all(), kGrid, 0.1);
+  EXPECT_DOUBLE_EQ(*r.cost.value, 150 / 270.0);
+  EXPECT_DOUBLE_EQ(*r.cost_per_query.value, (1 + 60 / 180.0) / 2);
+}
+
 TEST_F(AllocationTest, FiguresAreThoseWorkedOutByHand) {
   grant(question({0, 1, 1, 1}), 8);  // over by 6 experts
   grant(question({0, 0, 0, 1}), 2);  // under

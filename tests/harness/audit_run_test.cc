@@ -202,10 +202,12 @@ TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
   EXPECT_EQ(request["excess_drift"]["value"], 0);
   EXPECT_EQ(request["same_k"]["value"], 1);
   EXPECT_EQ(request["right_to_wrong"].get<int>() + request["wrong_to_right"].get<int>(), 0);
+  EXPECT_THAT(t["findings"].dump(), HasSubstr("ladder_cue:2"));
   EXPECT_THAT(t["findings"].dump(), Not(HasSubstr("template:1")));
 
   // Who goes by the need follows it under both.
-  for (const auto& d : audited("oracle")["shifts"]) {
+  const auto oracle = audited("oracle");
+  for (const auto& d : oracle["shifts"]) {
     EXPECT_EQ(d["k_drift"]["value"], 0) << d["shift"];
     EXPECT_EQ(d["excess_drift"]["value"], 0) << d["shift"];
   }
