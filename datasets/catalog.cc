@@ -16,6 +16,7 @@
 #include "datasets/ladder_suite.h"
 #include "datasets/manifest.h"
 #include "datasets/mmlu_reader.h"
+#include "datasets/prompt_reader.h"
 #include "datasets/sha256.h"
 
 namespace datasets {
@@ -121,26 +122,50 @@ Dataset load_mmlu(const PinnedDataset& pins, const fs::path& folder, const LoadO
   return d;
 }
 
-std::optional<fs::path> find_code_file(std::string_view name, const fs::path& root) {
-  const bool is_plus = name == "humaneval_plus";
-  const std::string base = is_plus ? "HumanEvalPlus-OriginFmt.jsonl" : "HumanEval.jsonl";
-  const std::vector<std::string> folders =
-      is_plus ? std::vector<std::string>{"humaneval-plus", "humaneval_plus", ""}
-              : std::vector<std::string>{"humaneval/data", "humaneval", "data", ""};
-  for (const std::string& folder : folders)
-    for (const std::string ending : {".gz", ""}) {
+// Data sets of one file each, with the folders under a root where it is looked for.
+struct SingleFile {
+  std::string_view name, file;
+  std::vector<std::string_view> folders;
+  std::vector<Sample> (*parse)(std::string_view bytes, const std::string& file);
+};
+
+const SingleFile& single_file(std::string_view name) {
+  static const std::vector<SingleFile> kAll = {
+      {"humaneval",
+       "HumanEval.jsonl",
+       {"humaneval/data", "humaneval", "data", ""},
+       parse_humaneval},
+      {"humaneval_plus",
+       "HumanEvalPlus-OriginFmt.jsonl",
+       {"humaneval-plus", "humaneval_plus", ""},
+       parse_humaneval},
+      {"xstest", "xstest_prompts.csv", {"xstest", ""}, parse_xstest},
+      {"harmbench",
+       "harmbench_behaviors_text_all.csv",
+       {"harmbench/behavior_datasets", "harmbench", "behavior_datasets", ""},
+       parse_harmbench}};
+  for (const SingleFile& s : kAll)
+    if (s.name == name) return s;
+  throw DataError(fmt::format("the manifest names {}, which has no reader", name));
+}
+
+std::optional<fs::path> find_single_file(std::string_view name, const fs::path& root) {
+  const SingleFile& s = single_file(name);
+  for (const std::string_view folder : s.folders)
+    for (const char* ending : {".gz", ""}) {
       fs::path file = folder.empty() ? root : root / folder;
-      file /= base + ending;
+      file /= std::string(s.file) + ending;
       std::error_code error;
       if (fs::exists(file, error)) return file;
     }
   return std::nullopt;
 }
 
-Dataset load_code(const PinnedDataset& pins, const fs::path& file, const LoadOptions& options) {
+Dataset load_single_file(const PinnedDataset& pins, const fs::path& file,
+                         const LoadOptions& options) {
   PinnedReader reader(pins, options);
   Dataset d;
-  d.samples = parse_humaneval(reader.read(file, pins.files.at(0).path), file.string());
+  d.samples = single_file(pins.name).parse(reader.read(file, pins.files.at(0).path), file.string());
   d.origin = reader.origin();
   d.sha256 = reader.sha256();
   return d;
@@ -272,15 +297,16 @@ Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
       throw DataError(
           fmt::format("{}: no such folder (looking for data set {})", root.string(), name));
     looked += (looked.empty() ? "" : ", ") + root.string();
-    const auto found = is_mmlu ? find_mmlu_folder(root) : find_code_file(name, root);
+    const auto found = is_mmlu ? find_mmlu_folder(root) : find_single_file(name, root);
     if (!found) continue;
-    Dataset d = is_mmlu ? load_mmlu(*pins, *found, options) : load_code(*pins, *found, options);
+    Dataset d =
+        is_mmlu ? load_mmlu(*pins, *found, options) : load_single_file(*pins, *found, options);
     d.name = name;
     d.licence = pins->licence;
     return d;
   }
   const std::string embedded = fmt::format("{}{}", name, kEmbeddedEnding);
-  if (!options.require_official && name != "humaneval_plus")
+  if (!options.require_official && (is_mmlu || name == "humaneval"))
     return load_embedded(embedded, options);
   throw DataError(fmt::format("data set {} not found in: {}; it comes from {}", name,
                               looked.empty() ? "(no folder given)" : looked, pins->source));

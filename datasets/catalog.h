@@ -30,8 +30,8 @@ struct DatasetInfo {
   bool is_embedded = false;
 };
 
-// mmlu, humaneval, humaneval_plus (official); mmlu_embedded, humaneval_embedded, ladder,
-// ladder_train, ladder_shifted (in the program).
+// mmlu, humaneval, humaneval_plus, xstest, harmbench (official); mmlu_embedded, humaneval_embedded,
+// ladder, ladder_train, ladder_shifted (in the program).
 std::vector<DatasetInfo> dataset_infos();
 
 // Looks for the data set's files in each root in turn; the first that has them is used:
@@ -39,10 +39,13 @@ std::vector<DatasetInfo> dataset_infos();
 //   humaneval      HumanEval.jsonl[.gz] in ROOT/humaneval/data, ROOT/humaneval, ROOT/data or ROOT
 //   humaneval_plus HumanEvalPlus-OriginFmt.jsonl[.gz] in ROOT/humaneval-plus, ROOT/humaneval_plus
 //                  or ROOT
-// Found nowhere: the embedded suite (Dataset::name "mmlu_embedded", sample ids
-// "mmlu_embedded/...", "Embedded/N", origin "embedded"), unless require_official.
-// DataError: unknown name (with the nearest) or split; a root that does not exist; files missing,
-// damaged, or with another SHA-256 than pinned (both are named).
+//   xstest         xstest_prompts.csv in ROOT/xstest or ROOT
+//   harmbench      harmbench_behaviors_text_all.csv in ROOT/harmbench/behavior_datasets,
+//                  ROOT/harmbench, ROOT/behavior_datasets or ROOT
+// Found nowhere: of mmlu and humaneval the embedded suite (Dataset::name "mmlu_embedded", sample
+// ids "mmlu_embedded/...", "Embedded/N", origin "embedded"), unless require_official. DataError:
+// unknown name (with the nearest) or split; a root that does not exist; files missing, damaged, or
+// with another SHA-256 than pinned (both are named).
 Dataset load(std::string_view name, const std::vector<std::filesystem::path>& search_roots,
              const LoadOptions& = {});
 

@@ -22,7 +22,7 @@ struct Sample {
 
 // Immutable samples and where they came from.
 struct Dataset {
-  std::string name;    // mmlu, humaneval, humaneval_plus
+  std::string name;    // mmlu, humaneval, humaneval_plus, ...
   std::string origin;  // official | embedded | unverified (files whose sha256 is not pinned)
   std::string licence;
   std::string sha256;                  // over the sha256 of every file read (unpacked), in order

@@ -11,12 +11,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "harness/compare.h"
+#include "harness/audit_inputs.h"
 #include "harness/exit_code.h"
 #include "harness/stored_runs.h"
 #include "harness/training_facts.h"
 #include "results/queries.h"
 #include "results/store_error.h"
+#include "tasks/prompt_task.h"
 
 namespace harness {
 namespace {
@@ -38,17 +39,6 @@ std::map<int32_t, double> predicted(const std::optional<std::string>& text) {
   for (const auto& pair : nlohmann::json::parse(*text))
     out[pair.at(0).get<int32_t>()] = pair.at(1).get<double>();
   return out;
-}
-
-void check_comparable(const ComparedRun& run, const results::RunInfo& sweep) {
-  const auto refuse = [&](const std::string& what, const std::string& a, const std::string& b) {
-    if (a != b)
-      throw results::FingerprintMismatch(fmt::format("{}: run {} has {}, sweep {} has {}", what,
-                                                     run.info.run.run_uuid, a, sweep.run.run_uuid,
-                                                     b));
-  };
-  refuse("weights", run.info.model.weights_sha256, sweep.model.weights_sha256);
-  refuse("gate norm", gate_norm_of(run.info.run), gate_norm_of(sweep.run));
 }
 
 // The question stands at the end of a prompt, demonstrations come before. Cut between characters.
@@ -264,56 +254,6 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   return out;
 }
 
-// What a run's queries are to a sweep: task, sample and question_shift.
-using Asked = std::set<std::tuple<int64_t, std::string, std::string>>;
-
-Asked asked_in(const results::ResultStore& store, const results::RunInfo& run,
-               const std::string& policy) {
-  Asked out;
-  results::AttemptFilter filter;
-  filter.run_id = run.run_id;
-  filter.policy = policy;
-  filter.with_text = false;
-  results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-    out.emplace(a.task_id, a.sample.source_key, question_shift(a));
-    return true;
-  });
-  return out;
-}
-
-std::string best_sweep(const results::ResultStore& store, const ComparedRun& run) {
-  const auto mine = asked_in(store, run.info, run.policy.label);
-  std::string found;
-  size_t most = 0;
-  for (const auto& r : results::runs(store)) {
-    if (r.run.kind != "sweep" || r.status != "complete" ||
-        r.model.weights_sha256 != run.info.model.weights_sha256 ||
-        gate_norm_of(r.run) != gate_norm_of(run.info.run))
-      continue;
-    size_t shared = 0;
-    for (const auto& key : asked_in(store, r, "")) shared += mine.contains(key);
-    if (shared == 0 || shared < most) continue;
-    most = shared;
-    found = r.run.run_uuid;
-  }
-  if (found.empty())
-    throw UsageError(fmt::format(
-        "no complete sweep of {} in {} asks what run {} asked: 'moeval sweep --model {} --tasks "
-        "...' "
-        "with the run's options makes one",
-        run.info.model.name, store.path().string(), run.info.run.run_uuid, run.info.model.name));
-  return found;
-}
-
-std::string newest_policy_run(const results::ResultStore& store) {
-  std::string found;
-  for (const auto& r : results::runs(store))
-    if (r.run.kind == "policy") found = r.run.run_uuid;
-  if (found.empty())
-    throw UsageError(fmt::format("{} holds no run of a policy yet", store.path().string()));
-  return found;
-}
-
 // Before any work: a sweep that ends below what was granted does not know what it bought.
 void check_grid(
     const std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>>& tasks,
@@ -328,42 +268,56 @@ void check_grid(
                     sweep.run_uuid, sweep.grid.back(), largest));
 }
 
-}  // namespace
+bool is_marked(const results::StoredTask& t) { return t.task.scorer != tasks::kUnmarkedScorer; }
 
-Audit audit(const AuditSettings& s) {
-  const auto store = results::ResultStore::open(s.db, results::ResultStore::Mode::read);
-  const auto run = find_compared_run(s.db, s.run.empty() ? newest_policy_run(*store) : s.run);
-  const auto sweep_uuid = s.sweep.empty() ? best_sweep(*store, run) : find_run(*store, s.sweep);
-  const auto sweep = read_sweep(*store, sweep_uuid);
-  const auto sweep_info = results::find_run(*store, sweep_uuid);
+// Prompts as they are, of a task without right answers.
+PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& run,
+                         const results::StoredTask& task) {
+  std::vector<GivenPrompt> prompts;
+  results::AttemptFilter filter;
+  filter.run_id = run.info.run_id;
+  filter.task_id = task.task_id;
+  filter.policy = run.policy.label;
+  filter.with_text = false;
+  results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
+    if (a.repeat_ix != 0 || a.shift.family != "clean" || a.attempt.status == "infra") return true;
+    GivenPrompt p;
+    p.sample = a.sample.source_key;
+    p.kind = a.sample.cluster.value_or("");
+    p.failed = a.attempt.status != "ok" || !a.attempt.k_mean || !a.attempt.useful;
+    if (!p.failed) {
+      p.k = *a.attempt.k_mean;
+      p.flops = static_cast<double>(a.attempt.useful->total());
+      p.tokens = a.attempt.prompt_tokens.value_or(0);
+    }
+    prompts.push_back(std::move(p));
+    return true;
+  });
+  return prompt_audit(task.task.name, prompts);
+}
+
+void audit_swept(const AuditSettings& s, const results::ResultStore& store, const ComparedRun& run,
+                 const std::optional<TrainingFacts>& facts, Audit* audit) {
+  Audit& out = *audit;
+  const auto sweep_uuid = s.sweep.empty() ? best_sweep(store, run) : find_run(store, s.sweep);
+  const auto sweep = read_sweep(store, sweep_uuid);
+  const auto sweep_info = results::find_run(store, sweep_uuid);
   check_comparable(run, sweep_info);
-  Audit out;
-  out.run_uuid = run.info.run.run_uuid;
-  out.run_name = run.info.run.note.value_or(out.run_uuid);
   out.sweep_uuid = sweep.run_uuid;
-  out.model = run.info.model.name;
-  out.policy = run.policy.label;
-  out.learned = run.policy.kind == "predictor" || run.policy.kind == "table";
-  const auto facts = training_facts(run.policy.config_json);
-  out.facts_known = facts.has_value();
-  if (facts) {
-    out.target_cost = facts->target_cost;
-    out.n_learned = static_cast<int64_t>(facts->seen.size());
-  }
   out.grid = sweep.grid;
-  out.lambda = s.lambda;
   if (sweep.grid.size() < 2)
     throw UsageError(fmt::format("sweep {} has k = {} only: what a question needs is not known",
                                  sweep.run_uuid, fmt::join(sweep.grid, ",")));
   std::set<int64_t> swept;
   std::map<std::string, int64_t> swept_names;
-  for (const auto& t : results::tasks_of_run(*store, sweep_info.run_id)) {
+  for (const auto& t : results::tasks_of_run(store, sweep_info.run_id)) {
     swept.insert(t.task_id);
     swept_names[t.task.name] = t.task.n_shot;
   }
-  Reader reader(*store, run, sweep, &out);
+  Reader reader(store, run, sweep, &out);
   std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>> tasks;
   for (const auto& t : run.tasks) {
+    if (!is_marked(t)) continue;
     if (swept.contains(t.task_id))
       tasks.emplace_back(&t, reader.read(t));
     else if (const auto found = swept_names.find(t.task.name); found != swept_names.end())
@@ -384,6 +338,32 @@ Audit audit(const AuditSettings& s) {
   for (auto& t : out.tasks)
     for (auto& d : t.drifts) drifts.push_back(&d);
   adjust(drifts);
+}
+
+}  // namespace
+
+Audit audit(const AuditSettings& s) {
+  const auto store = results::ResultStore::open(s.db, results::ResultStore::Mode::read);
+  const auto run = find_compared_run(s.db, s.run.empty() ? newest_policy_run(*store) : s.run);
+  Audit out;
+  out.run_uuid = run.info.run.run_uuid;
+  out.run_name = run.info.run.note.value_or(out.run_uuid);
+  out.model = run.info.model.name;
+  out.policy = run.policy.label;
+  out.learned = run.policy.kind == "predictor" || run.policy.kind == "table";
+  const auto facts = training_facts(run.policy.config_json);
+  out.facts_known = facts.has_value();
+  if (facts) {
+    out.target_cost = facts->target_cost;
+    out.n_learned = static_cast<int64_t>(facts->seen.size());
+  }
+  out.lambda = s.lambda;
+  bool any_marked = false;
+  for (const auto& t : run.tasks) {
+    any_marked |= is_marked(t);
+    if (!is_marked(t)) out.prompts.push_back(read_prompts(*store, run, t));
+  }
+  if (any_marked) audit_swept(s, *store, run, facts, &out);
   return out;
 }
 

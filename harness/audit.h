@@ -9,6 +9,7 @@
 
 #include "harness/allocation.h"
 #include "harness/drift.h"
+#include "harness/prompt_compute.h"
 #include "harness/sweep_report.h"
 
 namespace harness {
@@ -52,7 +53,8 @@ struct TaskAudit {
 };
 
 struct Audit {
-  std::string run_uuid, run_name, sweep_uuid, model, policy;
+  std::string run_uuid, run_name, model, policy;
+  std::string sweep_uuid;  // empty where the run has prompts only
   std::vector<int32_t> grid;
   double lambda = 0;
   bool learned = false;      // policy: of a predictor or a table, which may have seen the questions
@@ -65,6 +67,7 @@ struct Audit {
   int64_t not_swept = 0;   // measured, but their need is not known at every k
   std::vector<std::string> tasks_not_swept;
   std::vector<TaskAudit> tasks;
+  std::vector<PromptAudit> prompts;  // tasks without right answers: no sweep is needed for them
 };
 
 // settings.run: RUN or RUN@POLICY, empty = the newest run of a policy; settings.sweep: empty = of

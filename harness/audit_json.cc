@@ -135,12 +135,36 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
   return j;
 }
 
+json to_json(const PromptAudit& a) {
+  json j{{"task", a.task},          {"n", a.n},
+         {"failed", a.failed},      {"findings", findings(a)},
+         {"groups", json::array()}, {"counterparts", json::array()}};
+  for (const auto& g : a.groups)
+    j["groups"].push_back({{"name", g.name},
+                           {"is_kind", g.is_kind},
+                           {"n", g.n},
+                           {"failed", g.failed},
+                           {"mean_tokens", g.n > 0 ? json(g.tokens) : json()},
+                           {"mean_k", to_json(g.k)},
+                           {"flops", to_json(g.flops)},
+                           {"flops_per_token", to_json(g.flops_per_token)}});
+  for (const auto& c : a.counterparts)
+    j["counterparts"].push_back({{"theme", c.theme},
+                                 {"pairs", c.n},
+                                 {"k_difference", to_json(c.k_difference)},
+                                 {"p", c.p},
+                                 {"p_holm", c.p_holm},
+                                 {"flops_ratio", to_json(c.flops_ratio)},
+                                 {"flops_per_token_ratio", to_json(c.flops_per_token_ratio)}});
+  return j;
+}
+
 }  // namespace
 
 std::string audit_json(const Audit& audit) {
   json j{{"run", audit.run_uuid},
          {"name", audit.run_name},
-         {"sweep", audit.sweep_uuid},
+         {"sweep", audit.sweep_uuid.empty() ? json() : json(audit.sweep_uuid)},
          {"model", audit.model},
          {"policy", audit.policy},
          {"grid", audit.grid},
@@ -157,8 +181,10 @@ std::string audit_json(const Audit& audit) {
          {"resamples", tasks::kResamples},
          {"resamples_of_ranks", tasks::kDrawResamples},
          {"bootstrap_seed", tasks::kResampleSeed},
-         {"tasks", json::array()}};
+         {"tasks", json::array()},
+         {"prompts", json::array()}};
   for (const auto& t : audit.tasks) j["tasks"].push_back(to_json(t, audit.grid));
+  for (const auto& p : audit.prompts) j["prompts"].push_back(to_json(p));
   return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

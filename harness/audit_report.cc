@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "harness/page.h"
 #include "harness/text_table.h"
 #include "tasks/metrics.h"
 
@@ -30,26 +31,6 @@ std::string plain(const Estimate& e) {
 std::string p_value(double p) {
   return p < 0.0001 ? fmt::format("{:.1e}", p) : fmt::format("{:.4f}", p);
 }
-
-class Page {
- public:
-  explicit Page(Format format) : markdown_(format == Format::markdown) {}
-  void heading(const std::string& text, int level) {
-    out_ += markdown_
-                ? fmt::format("\n{} {}\n\n", std::string(static_cast<size_t>(level), '#'), text)
-                : fmt::format("\n{}\n\n", text);
-  }
-  void line(const std::string& text) { out_ += text + (markdown_ ? "\n\n" : "\n"); }
-  void item(const std::string& text) { out_ += (markdown_ ? "- " : "  * ") + text + "\n"; }
-  void table(const TextTable& t) {
-    if (!t.empty()) out_ += markdown_ ? t.markdown() : t.terminal();
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  bool markdown_;
-  std::string out_;
-};
 
 TextTable needs_table(const TaskAudit& t) {
   TextTable table({{"needs"},
@@ -312,6 +293,11 @@ std::string render_audit(const Audit& audit, Format format) {
   if (format == Format::json) return audit_json(audit);
   Page page(format);
   page.line(fmt::format("Audit of {} under {}", audit.run_name, audit.policy));
+  if (audit.sweep_uuid.empty()) {
+    page.line(fmt::format("run {}", audit.run_uuid));
+    for (const auto& p : audit.prompts) render_prompts(p, &page);
+    return page.take();
+  }
   page.line(fmt::format("run {}, sweep {} at k = {}", audit.run_uuid, audit.sweep_uuid,
                         fmt::join(audit.grid, ",")));
   page.line(
@@ -337,6 +323,7 @@ std::string render_audit(const Audit& audit, Format format) {
       "Wilson, others bootstrap over seed items; none below {} items or where all are alike.",
       tasks::kFewestClusters));
   for (const auto& t : audit.tasks) render_task(audit, t, &page);
+  for (const auto& p : audit.prompts) render_prompts(p, &page);
   return page.take();
 }
 

@@ -6,6 +6,7 @@
 
 #include "harness/audit.h"
 #include "harness/commands.h"
+#include "harness/page.h"
 
 namespace harness {
 
@@ -16,6 +17,9 @@ std::vector<std::string> findings(const TaskAudit&, const std::vector<int32_t>& 
 // "1.23 [1.01, 1.48]", times `scale`; "12.3% [10.1, 14.8]"; n/a.
 std::string show(const tasks::Estimate&, double scale = 1, int digits = 2);
 std::string percent(const tasks::Estimate&);
+
+// What prompts without a right answer were given. Owned by harness/prompt_compute_report.cc.
+void render_prompts(const PromptAudit&, Page*);
 
 // Everything, with how each interval came about.
 std::string audit_json(const Audit&);

@@ -248,8 +248,11 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
   };
   for (const auto& r : rows) {
     const auto& in = *r.input;
-    add({in.task, in.model, policy_text(in), std::to_string(in.n_shot), std::to_string(r.n),
-         in.metric, score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
+    // Of what is not marked, n counts the prompts; the score is n/a anyway.
+    const bool marked = in.metric != "none";
+    add({in.task, in.model, policy_text(in), std::to_string(in.n_shot),
+         std::to_string(marked ? r.n : static_cast<int64_t>(in.attempts.size())), in.metric,
+         score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",
          in.chance ? fmt::format("{:.2f}", *in.chance) : "n/a",
          r.mean_k ? fmt::format("{:.2f}", *r.mean_k) : "n/a", flops(r.flops_per_query),
          latency_text(r, r.p50_ms), latency_text(r, r.p99_ms), std::to_string(in.failed), in.data,

@@ -224,6 +224,11 @@ RunPlan make_plan(const RunSpec& spec) {
     tasks::TaskOptions options;
     options.num_fewshot = spec.num_fewshot;
     suite.task = tasks::make_task(name, options);
+    if (spec.kind == RunKind::sweep && !suite.task->is_marked())
+      throw UsageError(fmt::format(
+          "task {} has no right answers: a sweep of it shows no need. 'moeval run --tasks {} "
+          "--policy ...' and 'moeval audit' show what its prompts are given",
+          name, name));
     auto& data = loaded[suite.task->dataset()];
     if (!data) {
       data = load_data(spec, suite.task->dataset());

@@ -4,6 +4,7 @@
 #include "tasks/choice_task.h"
 #include "tasks/code_task.h"
 #include "tasks/definitions.h"
+#include "tasks/prompt_task.h"
 #include "tasks/task.h"
 #include "tasks/task_file.h"
 #include "tasks/text.h"
@@ -41,6 +42,7 @@ std::vector<std::string> task_names() {
 std::unique_ptr<Task> make_task(std::string_view name, const TaskOptions& options) {
   TaskSpec spec = find_spec(name);
   if (spec.kind == TaskSpec::Kind::code) return std::make_unique<CodeTask>(std::move(spec));
+  if (spec.kind == TaskSpec::Kind::prompt) return std::make_unique<PromptTask>(std::move(spec));
   if (options.num_fewshot) {
     if (*options.num_fewshot < 0)
       throw TaskError(fmt::format("num_fewshot is {}, want 0 or more", *options.num_fewshot));

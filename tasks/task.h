@@ -23,12 +23,14 @@ class Task {
   virtual const std::string& suite() const = 0;  // mmlu, humaneval
   virtual int version() const = 0;
   virtual const std::string& description() const = 0;  // one line
-  virtual const std::string& dataset() const = 0;      // mmlu, humaneval, humaneval_plus
-  virtual const std::string& metric() const = 0;       // acc, acc_norm, pass@1
+  virtual const std::string& dataset() const = 0;      // mmlu, humaneval, xstest, ...
+  virtual const std::string& metric() const = 0;       // acc, acc_norm, pass@1; none
   virtual std::optional<double> chance() const = 0;    // 0.25 for letters; 0 for code
   virtual int num_fewshot() const = 0;
   virtual const std::string& scorer() const = 0;  // name and version of the scoring rule
   virtual bool runs_code() const = 0;
+  // False where there is no right answer: only what a prompt was given is measured.
+  virtual bool is_marked() const { return true; }
   virtual bool is_chat() const = 0;
   virtual std::string config_json() const = 0;  // resolved task file; hashed into the run
 
@@ -50,7 +52,7 @@ class Task {
 };
 
 struct TaskOptions {
-  std::optional<int> num_fewshot;  // code tasks are 0-shot and ignore it, as lm-eval does
+  std::optional<int> num_fewshot;  // code and prompt tasks are 0-shot and ignore it
 };
 
 // The names of the built-in tasks; and a task by such a name or, when the name contains a '/' or

@@ -54,6 +54,12 @@ void read_choose(StrictObject& root, TaskSpec& spec) {
       root.one_of("normalise", {"none", "chars", "bytes", "tokens"}, TaskSpec::Normalise::none);
 }
 
+void read_prompt(StrictObject& root, TaskSpec& spec) {
+  StrictObject prompt = root.object("prompt", {"item"});
+  spec.item = prompt_of(prompt, "item", {"prompt"}, "prompt");
+  root.put("prompt", prompt);
+}
+
 void read_code(StrictObject& root, TaskSpec& spec) {
   StrictObject prompt = root.object("prompt", {"item", "user", "prefill"});
   spec.is_chat = prompt.has("user") || prompt.has("prefill");
@@ -77,8 +83,9 @@ void read_code(StrictObject& root, TaskSpec& spec) {
 }
 
 std::vector<std::string> known_keys(TaskSpec::Kind kind) {
-  std::vector<std::string> keys = {"task", "version", "suite",  "description", "dataset",
-                                   "kind", "chance",  "prompt", "truncation"};
+  std::vector<std::string> keys = {"task",    "version", "suite",  "description",
+                                   "dataset", "kind",    "prompt", "truncation"};
+  if (kind != TaskSpec::Kind::prompt) keys.push_back("chance");
   for (const char* key : {"num_fewshot", "option", "normalise"})
     if (kind == TaskSpec::Kind::choose) keys.push_back(key);
   for (const char* key : {"generation", "extraction", "cpu_s"})
@@ -91,10 +98,12 @@ std::vector<std::string> known_keys(TaskSpec::Kind kind) {
 TaskSpec parse_task_file(std::string_view text, const std::string& file) {
   TaskSpec spec;
   // The kind decides which keys are known; a wrong kind is reported by the second look.
-  if (StrictObject::peek_text(text, file, "kind") == "code") spec.kind = TaskSpec::Kind::code;
+  const auto kind = StrictObject::peek_text(text, file, "kind");
+  if (kind == "code") spec.kind = TaskSpec::Kind::code;
+  if (kind == "prompt") spec.kind = TaskSpec::Kind::prompt;
   auto root = StrictObject::parse(text, file, known_keys(spec.kind));
   root.text("kind");
-  spec.kind = root.one_of("kind", {"choose", "code"}, spec.kind);
+  spec.kind = root.one_of("kind", {"choose", "code", "prompt"}, spec.kind);
 
   spec.name = root.text("task");
   if (!is_name(spec.name))
@@ -105,12 +114,15 @@ TaskSpec parse_task_file(std::string_view text, const std::string& file) {
   spec.version = root.integer("version", 1, 1, 1'000'000);
   spec.description = root.text("description");
   spec.dataset = root.text("dataset");
-  if (root.has("chance")) spec.chance = root.number("chance", 0, 0, 1);
+  if (spec.kind != TaskSpec::Kind::prompt && root.has("chance"))
+    spec.chance = root.number("chance", 0, 0, 1);
 
   if (spec.kind == TaskSpec::Kind::choose)
     read_choose(root, spec);
-  else
+  else if (spec.kind == TaskSpec::Kind::code)
     read_code(root, spec);
+  else
+    read_prompt(root, spec);
 
   if (root.has("truncation")) {
     StrictObject truncation = root.object("truncation", {"rule", "max_prompt_tokens"});

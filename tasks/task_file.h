@@ -13,7 +13,7 @@
 namespace tasks {
 
 struct TaskSpec {
-  enum class Kind { choose, code };
+  enum class Kind { choose, code, prompt };
   // What an option's log-probability is divided by before the best one is taken. Characters and
   // bytes are those of the option's text without the delimiter in front of it, as in lm-eval.
   enum class Normalise { none, chars, bytes, tokens };
@@ -38,6 +38,8 @@ struct TaskSpec {
   bool strip_question = false;  // as Python's str.strip()
   int num_fewshot = 0;          // the first rows of the subject's dev split
   Normalise normalise = Normalise::none;
+
+  // prompt. Field {{prompt}} of item.
 
   // code. Field {{prompt}}. Either item (plain) or user and prefill (chat).
   bool is_chat = false;

@@ -41,15 +41,17 @@ std::string error_with(std::string_view name, const char* patch) {
 }
 
 TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(task_names(),
-              ElementsAre("humaneval", "humaneval_instruct", "humaneval_plus", "ladder",
-                          "ladder_shifted", "ladder_train", "mmlu", "mmlu_cloze", "mmlu_lmeval"));
+  EXPECT_THAT(
+      task_names(),
+      ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_plus", "ladder",
+                  "ladder_shifted", "ladder_train", "mmlu", "mmlu_cloze", "mmlu_lmeval", "xstest"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
     EXPECT_FALSE(task->description().empty());
     EXPECT_EQ(task->runs_code(), task->suite() == "humaneval");
-    EXPECT_TRUE(task->chance().has_value());
+    EXPECT_EQ(task->chance().has_value(), task->is_marked());
+    EXPECT_EQ(task->is_marked(), task->suite() != "safety");
   }
 }
 
@@ -87,7 +89,7 @@ TEST(MakeTask, UnknownNamesAreAnsweredWithTheNearest) {
     make_task("gsm8k_platinum_cot");
     FAIL() << "no error";
   } catch (const TaskError& e) {
-    EXPECT_THAT(e.what(), HasSubstr("want one of humaneval, humaneval_instruct"));
+    EXPECT_THAT(e.what(), HasSubstr("want one of harmbench, humaneval, humaneval_instruct"));
   }
 }
 
@@ -196,7 +198,7 @@ TEST(TaskFile, WrongValuesNameThePointerAndWhatIsAllowed) {
             "my.json: /normalise: is \"char\", want one of none, chars, bytes, tokens (nearest: "
             "chars)");
   EXPECT_EQ(error_with("mmlu", R"({"kind": "chose"})"),
-            "my.json: /kind: is \"chose\", want one of choose, code (nearest: choose)");
+            "my.json: /kind: is \"chose\", want one of choose, code, prompt (nearest: choose)");
   EXPECT_EQ(error_with("mmlu", R"({"task": "My Task"})"),
             "my.json: /task: is \"My Task\", want 1 to 64 of a-z, 0-9 and _");
   EXPECT_EQ(error_with("humaneval", R"({"generation": {"stops": [""]}})"),
