@@ -49,6 +49,21 @@ std::string tail_of(const std::string& prompt) {
   return "..." + prompt.substr(at);
 }
 
+void for_each_query(const results::ResultStore& store, const ComparedRun& run,
+                    const results::StoredTask& task, bool with_text,
+                    const std::function<void(const results::StoredAttempt&)>& f) {
+  results::AttemptFilter filter;
+  filter.run_id = run.info.run_id;
+  filter.task_id = task.task_id;
+  filter.policy = run.policy.label;
+  filter.with_text = with_text;
+  results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
+    // Repeats were granted the same; wordings belong to sweeps.
+    if (a.repeat_ix == 0 && a.shift.family != "wording") f(a);
+    return true;
+  });
+}
+
 class Reader {
  public:
   Reader(const results::ResultStore& store, const ComparedRun& run, const Sweep& sweep,
@@ -59,7 +74,7 @@ class Reader {
 
   std::vector<AuditedQuery> read(const results::StoredTask& task) {
     std::vector<AuditedQuery> out;
-    for_each(task, false, [&](const results::StoredAttempt& a) {
+    for_each_query(store_, run_, task, false, [&](const results::StoredAttempt& a) {
       if (a.attempt.status == "infra") return;
       AuditedQuery q;
       q.task = task.task.name;
@@ -104,7 +119,7 @@ class Reader {
   std::map<int64_t, std::string> texts(const results::StoredTask& task,
                                        const std::set<int64_t>& attempts) {
     std::map<int64_t, std::string> out;
-    for_each(task, true, [&](const results::StoredAttempt& a) {
+    for_each_query(store_, run_, task, true, [&](const results::StoredAttempt& a) {
       if (!attempts.contains(a.attempt_id) || !a.prompt) return;
       out[a.attempt_id] = tail_of(*a.prompt);
     });
@@ -116,20 +131,6 @@ class Reader {
   bool known(const SweepQuestion& q) const {
     return q.need(grid_) &&
            std::all_of(grid_.begin(), grid_.end(), [&](int32_t k) { return q.flops.contains(k); });
-  }
-
-  void for_each(const results::StoredTask& task, bool with_text,
-                const std::function<void(const results::StoredAttempt&)>& f) {
-    results::AttemptFilter filter;
-    filter.run_id = run_.info.run_id;
-    filter.task_id = task.task_id;
-    filter.policy = run_.policy.label;
-    filter.with_text = with_text;
-    results::for_each_attempt(store_, filter, [&](const results::StoredAttempt& a) {
-      // Repeats were granted the same; wordings belong to sweeps.
-      if (a.repeat_ix == 0 && a.shift.family != "wording") f(a);
-      return true;
-    });
   }
 
   const results::ResultStore& store_;
@@ -274,13 +275,8 @@ bool is_marked(const results::StoredTask& t) { return t.task.scorer != tasks::kU
 PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& run,
                          const results::StoredTask& task) {
   std::vector<GivenPrompt> prompts;
-  results::AttemptFilter filter;
-  filter.run_id = run.info.run_id;
-  filter.task_id = task.task_id;
-  filter.policy = run.policy.label;
-  filter.with_text = false;
-  results::for_each_attempt(store, filter, [&](const results::StoredAttempt& a) {
-    if (a.repeat_ix != 0 || a.shift.family != "clean" || a.attempt.status == "infra") return true;
+  for_each_query(store, run, task, false, [&](const results::StoredAttempt& a) {
+    if (a.shift.family != "clean" || a.attempt.status == "infra") return;
     GivenPrompt p;
     p.sample = a.sample.source_key;
     p.kind = a.sample.cluster.value_or("");
@@ -291,7 +287,6 @@ PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& r
       p.tokens = a.attempt.prompt_tokens.value_or(0);
     }
     prompts.push_back(std::move(p));
-    return true;
   });
   return prompt_audit(task.task.name, prompts);
 }

@@ -139,7 +139,9 @@ TEST_F(AuditRun, ASpuriousCueIsCaughtWhereItMeansNothing) {
 
 // A word that goes along with the difficulty becomes another one, and so does a request around the
 // question. Who learned the word grants another k under the first shift alone, by what was planted.
-TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
+class AuditUnderShifts : public RunTest {};
+
+TEST_F(AuditUnderShifts, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
   const auto asked = [&](const std::string& command, std::vector<std::string> more) {
     std::vector<std::string> a{command,
                                "--model",
@@ -149,7 +151,7 @@ TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
                                "--db",
                                db("cue.db"),
                                "--sample",
-                               "72",
+                               "36",
                                "--seed",
                                "1",
                                "--shift",
@@ -182,18 +184,18 @@ TEST_F(AuditRun, ALearnedShortcutDriftsByWhatWasPlantedAndNothingElseIsBlamed) {
     under += step && before < truth->difficulty;
     under_shifted += step && after < truth->difficulty;
   }
-  ASSERT_EQ(n, 72);
-  ASSERT_GT(under_shifted, under + 10);
+  ASSERT_EQ(n, 36);
+  ASSERT_GT(under_shifted, under + 4);
 
   const auto t = audited("shortcut");
   ASSERT_EQ(t["shifts"].size(), 2u);
   const auto &cue = t["shifts"][0], &request = t["shifts"][1];
   ASSERT_EQ(cue["shift"], "ladder_cue:2");
-  EXPECT_EQ(cue["n"], 72);
+  EXPECT_EQ(cue["n"], 36);
   EXPECT_NEAR(cue["k_drift"]["value"], planted / n, 1e-12);
   EXPECT_EQ(cue["same_k"]["value"], 0);
   // The need stays as it was.
-  ASSERT_LT(planted_finite, -20);
+  ASSERT_LT(planted_finite, -10);
   EXPECT_NEAR(cue["excess_drift"]["value"], planted_finite / finite, 1e-12);
   EXPECT_EQ(t["clean"]["classes"]["under"], under);
   EXPECT_EQ(cue["right_to_wrong"].get<int>() - cue["wrong_to_right"].get<int>(),
