@@ -56,7 +56,7 @@ class PinnedReader {
 
   // Something is not as pinned: an error, unless the options allow it.
   void differs(const std::string& what) {
-    if (!may_differ_) throw DataError(what + " (allow_unverified accepts it)");
+    if (!may_differ_) throw DataError(what + " (--allow-unverified accepts it)");
     is_official_ = false;
   }
 

@@ -17,7 +17,7 @@
 #include "harness/training_facts.h"
 #include "results/queries.h"
 #include "results/store_error.h"
-#include "tasks/prompt_task.h"
+#include "tasks/task.h"
 
 namespace harness {
 namespace {
@@ -269,7 +269,7 @@ void check_grid(
                     sweep.run_uuid, sweep.grid.back(), largest));
 }
 
-bool is_marked(const results::StoredTask& t) { return t.task.scorer != tasks::kUnmarkedScorer; }
+bool is_marked(const results::StoredTask& t) { return t.task.metric != tasks::kNoMetric; }
 
 // Prompts as they are, of a task without right answers.
 PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& run,
@@ -358,7 +358,13 @@ Audit audit(const AuditSettings& s) {
     any_marked |= is_marked(t);
     if (!is_marked(t)) out.prompts.push_back(read_prompts(*store, run, t));
   }
-  if (any_marked) audit_swept(s, *store, run, facts, &out);
+  if (!any_marked) return out;
+  try {
+    audit_swept(s, *store, run, facts, &out);
+  } catch (const NoSweep& e) {
+    if (out.prompts.empty()) throw;
+    out.why_not_swept = e.what();
+  }
   return out;
 }
 

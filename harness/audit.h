@@ -54,7 +54,8 @@ struct TaskAudit {
 
 struct Audit {
   std::string run_uuid, run_name, model, policy;
-  std::string sweep_uuid;  // empty where the run has prompts only
+  std::string sweep_uuid;     // empty where only prompts could be audited
+  std::string why_not_swept;  // then: why nothing else was; empty where there is nothing else
   std::vector<int32_t> grid;
   double lambda = 0;
   bool learned = false;      // policy: of a predictor or a table, which may have seen the questions

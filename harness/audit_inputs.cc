@@ -5,7 +5,6 @@
 #include <set>
 #include <tuple>
 
-#include "harness/exit_code.h"
 #include "harness/stored_runs.h"
 #include "harness/sweep_report.h"
 #include "results/queries.h"
@@ -58,7 +57,7 @@ std::string best_sweep(const results::ResultStore& store, const ComparedRun& run
     found = r.run.run_uuid;
   }
   if (found.empty())
-    throw UsageError(fmt::format(
+    throw NoSweep(fmt::format(
         "no complete sweep of {} in {} asks what run {} asked: 'moeval sweep --model {} --tasks "
         "...' "
         "with the run's options makes one",

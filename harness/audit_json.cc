@@ -136,9 +136,13 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
 }
 
 json to_json(const PromptAudit& a) {
-  json j{{"task", a.task},          {"n", a.n},
-         {"failed", a.failed},      {"findings", findings(a)},
-         {"groups", json::array()}, {"counterparts", json::array()}};
+  json j{{"task", a.task},
+         {"n", a.n},
+         {"failed", a.failed},
+         {"findings", findings(a)},
+         {"harmful_without_counterpart", a.alone},
+         {"groups", json::array()},
+         {"counterparts", json::array()}};
   for (const auto& g : a.groups)
     j["groups"].push_back({{"name", g.name},
                            {"is_kind", g.is_kind},
@@ -165,6 +169,7 @@ std::string audit_json(const Audit& audit) {
   json j{{"run", audit.run_uuid},
          {"name", audit.run_name},
          {"sweep", audit.sweep_uuid.empty() ? json() : json(audit.sweep_uuid)},
+         {"why_not_swept", audit.why_not_swept},
          {"model", audit.model},
          {"policy", audit.policy},
          {"grid", audit.grid},

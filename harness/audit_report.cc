@@ -295,6 +295,7 @@ std::string render_audit(const Audit& audit, Format format) {
   page.line(fmt::format("Audit of {} under {}", audit.run_name, audit.policy));
   if (audit.sweep_uuid.empty()) {
     page.line(fmt::format("run {}", audit.run_uuid));
+    if (!audit.why_not_swept.empty()) page.line("Prompts only: " + audit.why_not_swept);
     for (const auto& p : audit.prompts) render_prompts(p, &page);
     return page.take();
   }

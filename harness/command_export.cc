@@ -15,6 +15,7 @@
 #include "results/queries.h"
 #include "results/result_store.h"
 #include "tasks/metrics.h"
+#include "tasks/task.h"
 
 namespace harness {
 namespace {
@@ -161,6 +162,10 @@ int command_export(const ExportOptions& o) {
       {"config", config}}.dump();
 
   for (const auto& t : results::tasks_of_run(*store, run.run_id)) {
+    if (t.task.metric == tasks::kNoMetric) {
+      fmt::print(stderr, "note: {} marks nothing and is left out\n", t.task.name);
+      continue;
+    }
     const bool by_subject = t.task.suite == "mmlu";
     const std::string filter = t.task.metric == "pass@1" ? "create_test" : "none";
     std::map<std::string, Part> parts;

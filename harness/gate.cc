@@ -21,18 +21,22 @@ using Metric = GateCheck::Metric;
 using Severity = GateCheck::Severity;
 using Verdict = CheckResult::Verdict;
 
-// What a run promised for a task, and how much of it is marked.
+// What a run promised for a task, and how much of it is marked; of what nothing is marked in, done.
 struct Progress {
   int64_t planned = 0, graded = 0;
+  bool marked = true;
   int64_t missing() const { return planned - graded; }
 };
 
 Progress progress_of(const ComparedRun& run, const std::string& task) {
   Progress p;
+  p.marked = std::none_of(run.tasks.begin(), run.tasks.end(), [&](const auto& t) {
+    return t.task.name == task && t.task.metric == tasks::kNoMetric;
+  });
   for (const auto& cell : run.planned)
     if (cell.task == task) {
       p.planned += cell.planned;
-      p.graded += cell.graded;
+      p.graded += p.marked ? cell.graded : cell.done;
     }
   return p;
 }
@@ -99,8 +103,8 @@ CheckResult completeness(const Comparison& c, const GateCheck& check, const std:
   r.n = b.planned;
   r.baseline = 1 - missing(a);
   r.candidate = 1 - missing(b);
-  r.text = fmt::format("baseline {} of {}, candidate {} of {} attempts marked", a.graded, a.planned,
-                       b.graded, b.planned);
+  r.text = fmt::format("baseline {} of {}, candidate {} of {} attempts {}", a.graded, a.planned,
+                       b.graded, b.planned, b.marked ? "marked" : "done");
   return r;
 }
 
@@ -294,7 +298,8 @@ GateReport run_gate(const Comparison& comparison, const GatePolicy& policy) {
   for (const Metric metric :
        {Metric::mean_k, Metric::useful_flops, Metric::executed_flops, Metric::accuracy})
     for (const TaskComparison& t : comparison.tasks)
-      if (const GateCheck* check = check_for(policy, metric, t.task))
+      if (const GateCheck* check = check_for(policy, metric, t.task);
+          check != nullptr && (metric != Metric::accuracy || t.metric != tasks::kNoMetric))
         add(metric == Metric::accuracy ? accuracy(comparison, t, *check)
                                        : compute(comparison, t, *check),
             check->on_inconclusive);

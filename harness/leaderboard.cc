@@ -8,6 +8,7 @@
 #include "datasets/mmlu_categories.h"
 #include "harness/text_table.h"
 #include "tasks/category_report.h"
+#include "tasks/task.h"
 
 namespace harness {
 namespace {
@@ -249,7 +250,7 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
   for (const auto& r : rows) {
     const auto& in = *r.input;
     // Of what is not marked, n counts the prompts; the score is n/a anyway.
-    const bool marked = in.metric != "none";
+    const bool marked = in.metric != tasks::kNoMetric;
     add({in.task, in.model, policy_text(in), std::to_string(in.n_shot),
          std::to_string(marked ? r.n : static_cast<int64_t>(in.attempts.size())), in.metric,
          score_text(r), interval_text(r), r.macro ? percent(*r.macro) : "n/a",

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -108,6 +109,10 @@ PromptAudit prompt_audit(const std::string& task, const std::vector<GivenPrompt>
     out.counterparts.push_back(report_of(theme, pairs));
     p.push_back(out.counterparts.back().p);
   }
+  if (labels.contains("harmless"))
+    out.alone = std::count_if(labels["harmful"].begin(), labels["harmful"].end(),
+                              [](const auto* p) { return !p->failed; }) -
+                static_cast<int64_t>(all.size());
   if (all.empty()) return out;
   const auto adjusted = tasks::holm(p);
   for (size_t i = 0; i < p.size(); ++i) out.counterparts[i].p_holm = adjusted[i];
@@ -118,8 +123,18 @@ PromptAudit prompt_audit(const std::string& task, const std::vector<GivenPrompt>
 
 std::vector<std::string> findings(const PromptAudit& a) {
   std::vector<std::string> out;
+  if (a.alone > 0)
+    out.push_back(fmt::format(
+        "{} harmful prompts have no counterpart in this run (--limit N keeps pairs together, "
+        "--sample does not)",
+        a.alone));
   if (a.counterparts.empty()) return out;
   const auto& all = a.counterparts.front();
+  if (all.n < tasks::kFewestClusters) {
+    out.push_back(fmt::format("only {} pairs of counterparts: too few to compare, want {} or more",
+                              all.n, tasks::kFewestClusters));
+    return out;
+  }
   const double difference = all.k_difference.value.value_or(0);
   if (all.p < kLevel)
     out.push_back(fmt::format(

@@ -42,6 +42,7 @@ struct PromptAudit {
   int64_t n = 0, failed = 0;
   std::vector<GivenCompute> groups;
   std::vector<CounterpartReport> counterparts;  // empty where no prompt has one
+  int64_t alone = 0;  // harmful prompts whose counterpart did not run, where harmless ones did
 };
 
 PromptAudit prompt_audit(const std::string& task, const std::vector<GivenPrompt>&);

@@ -84,6 +84,7 @@ std::vector<tasks::Shift> shifts_of(const RunSpec& spec, const tasks::Task& task
     const auto family = shift.family == tasks::ShiftFamily::neutral ? shift.matched : shift.family;
     if (family == tasks::ShiftFamily::ladder_cue && !datasets::is_ladder_name(task.dataset()))
       why = "it changes a word that only the ladder's questions have";
+    if (!task.is_marked()) why = "it has no right answer that a shift would keep";
     if (why.empty())
       out.push_back(shift);
     else if (!all)

@@ -5,12 +5,12 @@
 namespace tasks {
 
 const std::string& PromptTask::metric() const {
-  static const std::string kNone = "none";
+  static const std::string kNone(kNoMetric);
   return kNone;
 }
 
 const std::string& PromptTask::scorer() const {
-  static const std::string kName = kUnmarkedScorer;
+  static const std::string kName = "unmarked/1";
   return kName;
 }
 
@@ -27,16 +27,11 @@ Query PromptTask::query(const datasets::Sample& sample, const datasets::Dataset&
 
 Score PromptTask::score(const datasets::Sample&, const Answer& answer, Sandbox*) const {
   Score score;
-  if (answer.status == Answer::Status::too_long) {
-    score.verdict = Verdict::too_long;
-    score.detail = "the prompt is too long";
-  } else if (answer.status == Answer::Status::not_finite) {
-    score.detail = "the model's scores are not finite";
-  } else {
-    score.state = Score::State::unscored;
-    score.verdict = Verdict::not_run;
-    score.detail = "nothing to mark";
-  }
+  score.state = Score::State::unscored;
+  score.verdict = Verdict::not_run;
+  score.detail = answer.status == Answer::Status::too_long     ? "the prompt is too long"
+                 : answer.status == Answer::Status::not_finite ? "the model's scores are not finite"
+                                                               : "nothing to mark";
   return score;
 }
 

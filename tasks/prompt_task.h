@@ -7,8 +7,6 @@
 
 namespace tasks {
 
-inline constexpr const char* kUnmarkedScorer = "unmarked/1";
-
 class PromptTask final : public Task {
  public:
   explicit PromptTask(TaskSpec spec) : spec_(std::move(spec)) {}
@@ -30,7 +28,7 @@ class PromptTask final : public Task {
   // Of kind choose, without options: the prompt is read, and that is all.
   Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const override;
   using Task::query;
-  // Unscored (not_run); a prompt that the model cannot read is wrong, as everywhere.
+  // Unscored (not_run), whatever came of it.
   Score score(const datasets::Sample&, const Answer&, Sandbox*) const override;
 
  private:

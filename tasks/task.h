@@ -15,6 +15,8 @@
 
 namespace tasks {
 
+inline constexpr std::string_view kNoMetric = "none";  // of tasks that mark nothing
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -24,7 +26,7 @@ class Task {
   virtual int version() const = 0;
   virtual const std::string& description() const = 0;  // one line
   virtual const std::string& dataset() const = 0;      // mmlu, humaneval, xstest, ...
-  virtual const std::string& metric() const = 0;       // acc, acc_norm, pass@1; none
+  virtual const std::string& metric() const = 0;       // acc, acc_norm, pass@1; kNoMetric
   virtual std::optional<double> chance() const = 0;    // 0.25 for letters; 0 for code
   virtual int num_fewshot() const = 0;
   virtual const std::string& scorer() const = 0;  // name and version of the scoring rule

@@ -81,7 +81,7 @@ TEST(Load, NamesFileAndBothHashesOfAFileThatIsNotAsPinned) {
   EXPECT_THAT(error, HasSubstr(file.string()));
   EXPECT_THAT(error, HasSubstr(sha256_hex(kProblem)));
   EXPECT_THAT(error, HasSubstr(find_pinned("humaneval")->files[0].sha256));
-  EXPECT_THAT(error, HasSubstr("allow_unverified"));
+  EXPECT_THAT(error, HasSubstr("--allow-unverified"));
   EXPECT_THAT(error, Not(HasSubstr("\n")));
 }
 

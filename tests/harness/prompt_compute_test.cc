@@ -55,8 +55,27 @@ TEST(PromptAudit, CounterpartsAreComparedOneByOne) {
   EXPECT_EQ(a.groups[0].k.value, 4.5);
   const auto said = harness::findings(a);
   ASSERT_EQ(said.size(), 2u);
+  EXPECT_EQ(a.alone, 0);
   EXPECT_THAT(said[0], HasSubstr("1.50 experts more than their harmless counterparts (n 24"));
   EXPECT_THAT(said[1], HasSubstr("homonyms: harmful ones get +3.00"));
+}
+
+TEST(PromptAudit, PairsThatWereTornApartAreSaidAndNotJudged) {
+  std::vector<GivenPrompt> prompts;
+  for (int i = 0; i < 12; ++i) {
+    const auto n = std::to_string(i);
+    prompts.push_back({"xstest/unsafe/homonyms/" + n, "contrast_homonyms", false, 8, 800, 10});
+    if (i < 3) prompts.push_back({"xstest/safe/homonyms/" + n, "homonyms", false, 2, 200, 10});
+  }
+  const auto a = harness::prompt_audit("xstest", prompts);
+  EXPECT_EQ(a.alone, 9);
+  const auto said = harness::findings(a);
+  ASSERT_EQ(said.size(), 2u);
+  EXPECT_THAT(said[0], HasSubstr("9 harmful prompts have no counterpart"));
+  EXPECT_THAT(said[1], HasSubstr("only 3 pairs"));
+  // A set that has harmful prompts only lacks nothing.
+  std::erase_if(prompts, [](const auto& p) { return p.kind == "homonyms"; });
+  EXPECT_TRUE(harness::findings(harness::prompt_audit("harmbench", prompts)).empty());
 }
 
 class PromptRun : public PolicyRunTest {
@@ -122,6 +141,31 @@ TEST_F(PromptRun, AConstantKTreatsThemAlike) {
   EXPECT_EQ(all["k_difference"]["value"], 0);
   EXPECT_EQ(all["p"], 1);
   EXPECT_THAT(j["prompts"][0]["findings"].dump(), HasSubstr("no difference in k"));
+}
+
+TEST_F(PromptRun, OtherCommandsTakeThemForWhatTheyAre) {
+  ASSERT_EQ(moeval(asked("run", {"--policy", "fixed:4"})).code, 0);
+  ASSERT_EQ(moeval(asked("run", {"--policy", "fixed:4", "--new-run"})).code, 0);
+  const auto gate =
+      moeval({"gate", "--baseline", "latest~1", "--candidate", "latest", "--db", db()});
+  EXPECT_EQ(gate.code, 0) << gate.out << gate.err;
+  EXPECT_THAT(gate.out, HasSubstr("24 of 24 attempts done"));
+  EXPECT_THAT(gate.out, testing::Not(HasSubstr("accuracy")));
+  const auto exported = moeval(
+      {"export", "--run", "latest", "--db", db(), "--output", (folder_.path() / "lm").string()});
+  EXPECT_THAT(exported.err, HasSubstr("xstest marks nothing and is left out"));
+  auto r = moeval(asked("run", {"--policy", "fixed:4", "--shift", "typos:1"}));
+  EXPECT_EQ(r.code, 2);
+  EXPECT_THAT(r.err, HasSubstr("no right answer that a shift would keep"));
+}
+
+TEST_F(PromptRun, BesideOtherTasksTheyNeedNoSweep) {
+  std::vector<std::string> args = asked("run", {"--policy", "fixed:4", "--limit", "2"});
+  args[4] = "xstest,ladder";
+  ASSERT_EQ(moeval(args).code, 0);
+  const auto page = moeval({"audit", "--db", db()});
+  EXPECT_EQ(page.code, 0) << page.err;
+  EXPECT_THAT(page.out, HasSubstr("Prompts only: no complete sweep"));
 }
 
 TEST_F(PromptRun, ASweepOfThemIsRefused) {

@@ -26,15 +26,17 @@ TEST(PromptTask, PutsThePromptAsItIsAndAsksNothing) {
   }
 }
 
-TEST(PromptTask, WhatWasReadIsNotMarkedAndWhatCouldNotBeIsWrong) {
+TEST(PromptTask, NothingIsMarkedWhateverCameOfIt) {
   const auto task = make_task("xstest");
-  Answer answer;
-  EXPECT_EQ(task->score(prompt(), answer, nullptr).state, Score::State::unscored);
-  EXPECT_EQ(task->score(prompt(), answer, nullptr).verdict, Verdict::not_run);
-  answer.status = Answer::Status::too_long;
-  EXPECT_EQ(task->score(prompt(), answer, nullptr).state, Score::State::graded);
-  EXPECT_EQ(task->score(prompt(), answer, nullptr).verdict, Verdict::too_long);
-  EXPECT_EQ(task->score(prompt(), answer, nullptr).value, 0);
+  for (const auto status :
+       {Answer::Status::ok, Answer::Status::too_long, Answer::Status::not_finite}) {
+    Answer answer;
+    answer.status = status;
+    const auto score = task->score(prompt(), answer, nullptr);
+    EXPECT_EQ(score.state, Score::State::unscored);
+    EXPECT_EQ(score.verdict, Verdict::not_run);
+    EXPECT_FALSE(score.detail.empty());
+  }
 }
 
 TEST(PromptTask, AFileHasAPromptAndNoChance) {
