@@ -18,13 +18,14 @@ namespace {
 using datasets::Sample;
 using shift::Family;
 
-const std::array<Family, 15>& families() {
-  static const std::array<Family, 15> all = {
+const std::array<Family, 16>& families() {
+  static const std::array<Family, 16> all = {
       shift::typos_family(),          shift::layout_family(),      shift::option_order_family(),
       shift::option_symbols_family(), shift::distractors_family(), shift::padding_family(),
-      shift::wrapper_family(),        shift::script_family(),      shift::code_surface_family(),
-      shift::spoof_up_family(),       shift::spoof_down_family(),  shift::gadget_up_family(),
-      shift::gadget_down_family(),    shift::ladder_cue_family(),  shift::neutral_family()};
+      shift::wrapper_family(),        shift::script_family(),      shift::code_mix_family(),
+      shift::code_surface_family(),   shift::spoof_up_family(),    shift::spoof_down_family(),
+      shift::gadget_up_family(),      shift::gadget_down_family(), shift::ladder_cue_family(),
+      shift::neutral_family()};
   return all;
 }
 
@@ -173,7 +174,8 @@ std::vector<std::string> shift_families() {
 std::string_view guarantee_name(Guarantee g) {
   static constexpr std::array kNames = {"words_close",       "same_folded_text",  "key_remapped",
                                         "symbols_bijective", "item_verbatim",     "closed_synonyms",
-                                        "meaningless_word",  "script_invertible", "program_passes"};
+                                        "meaningless_word",  "script_invertible", "glossary",
+                                        "program_passes"};
   return kNames.at(static_cast<size_t>(g));
 }
 

@@ -22,6 +22,7 @@ enum class ShiftFamily {
   padding,         // pages of them, set apart
   wrapper,         // "template": a request around the question, its stem in other words
   script,          // letters of another script that look the same, accents
+  code_mix,        // everyday words in another language
   code_surface,    // a function's layout, name and description
   spoof_up,        // the question looks harder than it is
   spoof_down,      // it looks easier
@@ -60,6 +61,7 @@ enum class Guarantee {
   closed_synonyms,    // verbatim in a wrapper, but for stem phrases of a closed list
   meaningless_word,   // one word that is known to mean nothing is another one
   script_invertible,  // a fixed map of characters gives the original
+  glossary,           // a closed glossary, read backwards, gives the original
   program_passes      // the reference solution must pass (tests run it); examples keep their values
 };
 std::string_view guarantee_name(Guarantee);

@@ -44,6 +44,7 @@ Family distractors_family();
 Family padding_family();
 Family wrapper_family();
 Family script_family();
+Family code_mix_family();
 Family code_surface_family();
 Family spoof_up_family();
 Family spoof_down_family();

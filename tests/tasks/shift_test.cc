@@ -12,6 +12,8 @@
 #include "datasets/catalog.h"
 #include "datasets/ladder_suite.h"
 #include "datasets/sha256.h"
+#include "tasks/shift/glossary.h"
+#include "tasks/shift/words.h"
 #include "tasks/task.h"
 
 namespace tasks {
@@ -139,8 +141,11 @@ TEST_P(EveryFamily, KeepsItsGuaranteeOnEverySample) {
         EXPECT_TRUE(digits_of(now.input).ends_with(digits_of(s.input))) << s.id;
       }
     }
-    // The closed list of phrases fits 38% of MMLU; every other family nearly everything.
-    const size_t percent = shift == Shift{ShiftFamily::wrapper, 3} ? 20 : 85;
+    // The closed list of phrases fits 38% of MMLU and the glossary 94, 83 and 66%; every other
+    // family nearly everything.
+    const size_t percent = shift == Shift{ShiftFamily::wrapper, 3} ? 20
+                           : shift.family == ShiftFamily::code_mix ? 60
+                                                                   : 85;
     EXPECT_GT(applied * 100, fitting * percent) << shift_label(shift);
     RecordProperty(shift_label(shift), std::to_string(applied) + " of " + std::to_string(fitting));
     std::printf("%s: %zu of %zu samples\n", shift_label(shift).c_str(), applied, fitting);
@@ -292,7 +297,7 @@ TEST(Shift, ProtectedTokensStand) {
   std::set<std::string> changed;
   for (uint64_t seed = 0; seed < 200; ++seed)
     for (const ShiftFamily family :
-         {ShiftFamily::typos, ShiftFamily::script, ShiftFamily::layout}) {
+         {ShiftFamily::typos, ShiftFamily::script, ShiftFamily::layout, ShiftFamily::code_mix}) {
       const auto out = apply_shift({family, 3}, s, seed);
       ASSERT_TRUE(out.shifted) << out.why_not;
       for (const Edit& e : out.shifted->edits) changed.insert(e.before);
@@ -302,6 +307,42 @@ TEST(Shift, ProtectedTokensStand) {
     EXPECT_FALSE(changed.contains(word)) << word;
   for (const char* word : {"mammal", "identifiers", "elephants", "described", "kept"})
     EXPECT_TRUE(changed.contains(word)) << word;
+}
+
+TEST(Shift, TheGlossaryIsOneToOne) {
+  std::set<std::string_view> english;
+  for (const auto& e : shift::glossary()) {
+    EXPECT_TRUE(english.insert(e.english).second) << e.english;
+    EXPECT_FALSE(shift::is_negation(e.english) || shift::is_number_word(e.english)) << e.english;
+  }
+  for (size_t i = 0; i < shift::kGlossaryLanguages.size(); ++i) {
+    std::set<std::string_view> others;
+    for (const auto& e : shift::glossary()) {
+      EXPECT_TRUE(others.insert(e.other[i]).second) << e.other[i];
+      EXPECT_FALSE(english.contains(e.other[i])) << e.other[i];
+      EXPECT_EQ(e.other[i].find(' '), std::string_view::npos) << e.other[i];
+      EXPECT_EQ(shift::translated(e.english, i), e.other[i]);
+      EXPECT_EQ(shift::translated_back(e.other[i], i), e.english);
+    }
+  }
+}
+
+TEST(Shift, MixedLanguageStaysInOneAndKeepsTheOptionsWords) {
+  Sample s = question("Which theory of the heart describes the same disease in large cities?");
+  s.choices = {"the theory", "of a disease", "that is", "known"};
+  std::set<std::string> languages;
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    const auto out = apply_shift({ShiftFamily::code_mix, 3}, s, seed);
+    ASSERT_TRUE(out.shifted) << out.why_not;
+    ASSERT_EQ(out.shifted->edits.size(), 4u);  // heart, describes, same, large
+    for (const Edit& e : out.shifted->edits) EXPECT_EQ(e.rule, out.shifted->edits[0].rule);
+    languages.insert(out.shifted->edits[0].rule);
+  }
+  EXPECT_EQ(languages.size(), 3u);
+  s.input = "Which argent disease is known to Mensch, amigo and others?";
+  s.input += " Mujer, wo.";
+  EXPECT_EQ(apply_shift({ShiftFamily::code_mix, 1}, s, 1).why_not,
+            "it has German, Spanish and French words of its own");
 }
 
 TEST(Shift, LettersAndQuestionSpanFollowTheShiftedSample) {
@@ -370,7 +411,7 @@ TEST(Shift, BytesOfASeedAreOnRecord) {
     for (const Shift& shift : shifts_of(parse_shift(name + ":1").family))
       if (const auto out = apply_shift(shift, s, 1); out.shifted) all += all_bytes(*out.shifted);
   EXPECT_EQ(datasets::sha256_hex(all),
-            "f38c89efc0157bd1f227808929c5e9fa04979e45373d9e6fcf43fb1bd7075ebc");
+            "6a6670f6f4e4204932cfc1e5498c607c8b6cbb2df795918beb7438c59ac25df0");
   EXPECT_EQ(apply_shift({ShiftFamily::typos, 2}, s, 1).shifted->sample.input,
             "Which of the following animals is usaully described as the largest of those thhat "
             "live in the northern forests?");

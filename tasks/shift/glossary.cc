@@ -1,0 +1,220 @@
+#include "tasks/shift/glossary.h"
+
+#include <map>
+
+namespace tasks::shift {
+namespace {
+
+constexpr GlossaryEntry kGlossary[] = {
+    {"the", {"der", "el", "les"}},
+    {"and", {"und", "y", "et"}},
+    {"is", {"ist", "es", "est"}},
+    {"are", {"sind", "son", "sont"}},
+    {"for", {"für", "para", "pour"}},
+    {"or", {"oder", "o", "ou"}},
+    {"by", {"durch", "por", "par"}},
+    {"how", {"wie", "cómo", "comment"}},
+    {"was", {"war", "fue", "était"}},
+    {"who", {"wer", "quién", "qui"}},
+    {"can", {"kann", "puede", "peut"}},
+    {"new", {"neu", "nuevo", "nouveau"}},
+    {"man", {"Mann", "hombre", "homme"}},
+    {"law", {"Gesetz", "ley", "loi"}},
+    {"day", {"Tag", "día", "jour"}},
+    {"which", {"welche", "cuál", "lequel"}},
+    {"these", {"diese", "estos", "ces"}},
+    {"this", {"dieses", "esto", "ceci"}},
+    {"with", {"mit", "con", "avec"}},
+    {"from", {"von", "desde", "depuis"}},
+    {"most", {"meisten", "mayoría", "plupart"}},
+    {"following", {"folgenden", "siguientes", "suivants"}},
+    {"according", {"gemäß", "según", "selon"}},
+    {"likely", {"wahrscheinlich", "probablemente", "probablement"}},
+    {"about", {"über", "sobre", "environ"}},
+    {"their", {"ihre", "sus", "leurs"}},
+    {"when", {"wenn", "cuando", "quand"}},
+    {"because", {"weil", "porque", "car"}},
+    {"other", {"andere", "otro", "autre"}},
+    {"should", {"sollte", "debería", "devrait"}},
+    {"they", {"sie", "ellos", "ils"}},
+    {"then", {"dann", "entonces", "alors"}},
+    {"time", {"Zeit", "tiempo", "temps"}},
+    {"after", {"nach", "después", "après"}},
+    {"more", {"mehr", "más", "plus"}},
+    {"between", {"zwischen", "entre", "entre"}},
+    {"there", {"dort", "allí", "là"}},
+    {"where", {"wo", "donde", "où"}},
+    {"many", {"viele", "muchos", "beaucoup"}},
+    {"each", {"jede", "cada", "chaque"}},
+    {"statements", {"Aussagen", "afirmaciones", "affirmations"}},
+    {"statement", {"Aussage", "afirmación", "affirmation"}},
+    {"year", {"Jahr", "año", "année"}},
+    {"years", {"Jahre", "años", "années"}},
+    {"court", {"Gericht", "tribunal", "tribunal"}},
+    {"people", {"Leute", "gente", "gens"}},
+    {"during", {"während", "durante", "pendant"}},
+    {"could", {"könnte", "podría", "pourrait"}},
+    {"found", {"gefunden", "encontrado", "trouvé"}},
+    {"called", {"genannt", "llamado", "appelé"}},
+    {"under", {"unter", "bajo", "sous"}},
+    {"must", {"muss", "debe", "doit"}},
+    {"before", {"vor", "antes", "avant"}},
+    {"same", {"gleiche", "mismo", "même"}},
+    {"equal", {"gleich", "igual", "égal"}},
+    {"work", {"Arbeit", "trabajo", "travail"}},
+    {"woman", {"Frau", "mujer", "femme"}},
+    {"women", {"Frauen", "mujeres", "femmes"}},
+    {"said", {"sagte", "dijo", "disait"}},
+    {"also", {"auch", "también", "aussi"}},
+    {"some", {"einige", "algunos", "quelques"}},
+    {"home", {"Heim", "hogar", "foyer"}},
+    {"value", {"Wert", "valor", "valeur"}},
+    {"evidence", {"Beweise", "pruebas", "preuves"}},
+    {"later", {"später", "luego", "tard"}},
+    {"property", {"Eigentum", "propiedad", "propriété"}},
+    {"large", {"große", "grande", "grande"}},
+    {"small", {"kleine", "pequeño", "petit"}},
+    {"next", {"nächste", "próximo", "prochain"}},
+    {"those", {"jene", "esos", "ceux"}},
+    {"company", {"Firma", "empresa", "entreprise"}},
+    {"good", {"gut", "bueno", "bon"}},
+    {"best", {"beste", "mejor", "meilleur"}},
+    {"given", {"gegeben", "dado", "donné"}},
+    {"part", {"Teil", "parte", "partie"}},
+    {"price", {"Preis", "precio", "prix"}},
+    {"months", {"Monate", "meses", "mois"}},
+    {"days", {"Tage", "días", "jours"}},
+    {"week", {"Woche", "semana", "semaine"}},
+    {"history", {"Geschichte", "historia", "histoire"}},
+    {"city", {"Stadt", "ciudad", "ville"}},
+    {"country", {"Land", "país", "pays"}},
+    {"child", {"Kind", "niño", "enfant"}},
+    {"children", {"Kinder", "niños", "enfants"}},
+    {"school", {"Schule", "escuela", "école"}},
+    {"life", {"Leben", "vida", "vie"}},
+    {"death", {"Tod", "muerte", "mort"}},
+    {"power", {"Macht", "poder", "pouvoir"}},
+    {"house", {"Haus", "casa", "maison"}},
+    {"government", {"Regierung", "gobierno", "gouvernement"}},
+    {"blood", {"Blut", "sangre", "sang"}},
+    {"high", {"hoch", "alto", "haut"}},
+    {"money", {"Geld", "dinero", "argent"}},
+    {"very", {"sehr", "muy", "très"}},
+    {"example", {"Beispiel", "ejemplo", "exemple"}},
+    {"group", {"Gruppe", "grupo", "groupe"}},
+    {"water", {"Wasser", "agua", "eau"}},
+    {"theory", {"Theorie", "teoría", "théorie"}},
+    {"several", {"mehrere", "varios", "plusieurs"}},
+    {"process", {"Vorgang", "proceso", "processus"}},
+    {"whether", {"ob", "si", "si"}},
+    {"world", {"Welt", "mundo", "monde"}},
+    {"human", {"Mensch", "humano", "humain"}},
+    {"effect", {"Wirkung", "efecto", "effet"}},
+    {"rights", {"Rechte", "derechos", "droits"}},
+    {"past", {"Vergangenheit", "pasado", "passé"}},
+    {"area", {"Gebiet", "área", "zone"}},
+    {"below", {"unten", "abajo", "dessous"}},
+    {"market", {"Markt", "mercado", "marché"}},
+    {"friend", {"Freund", "amigo", "ami"}},
+    {"business", {"Geschäft", "negocio", "affaires"}},
+    {"development", {"Entwicklung", "desarrollo", "développement"}},
+    {"different", {"verschieden", "diferente", "différent"}},
+    {"reason", {"Grund", "razón", "raison"}},
+    {"student", {"Schüler", "estudiante", "étudiant"}},
+    {"family", {"Familie", "familia", "famille"}},
+    {"temperature", {"Temperatur", "temperatura", "température"}},
+    {"food", {"Essen", "comida", "nourriture"}},
+    {"level", {"Niveau", "nivel", "niveau"}},
+    {"night", {"Nacht", "noche", "nuit"}},
+    {"energy", {"Energie", "energía", "énergie"}},
+    {"wife", {"Ehefrau", "esposa", "épouse"}},
+    {"mother", {"Mutter", "madre", "mère"}},
+    {"father", {"Vater", "padre", "père"}},
+    {"rule", {"Regel", "regla", "règle"}},
+    {"become", {"werden", "convertirse", "devenir"}},
+    {"help", {"Hilfe", "ayuda", "aide"}},
+    {"research", {"Forschung", "investigación", "recherche"}},
+    {"letter", {"Brief", "carta", "lettre"}},
+    {"light", {"Licht", "luz", "lumière"}},
+    {"always", {"immer", "siempre", "toujours"}},
+    {"language", {"Sprache", "idioma", "langue"}},
+    {"increase", {"Zunahme", "aumento", "augmentation"}},
+    {"decrease", {"Abnahme", "disminución", "diminution"}},
+    {"body", {"Körper", "cuerpo", "corps"}},
+    {"cell", {"Zelle", "célula", "cellule"}},
+    {"cells", {"Zellen", "células", "cellules"}},
+    {"disease", {"Krankheit", "enfermedad", "maladie"}},
+    {"health", {"Gesundheit", "salud", "santé"}},
+    {"heart", {"Herz", "corazón", "coeur"}},
+    {"brain", {"Gehirn", "cerebro", "cerveau"}},
+    {"society", {"Gesellschaft", "sociedad", "société"}},
+    {"economy", {"Wirtschaft", "economía", "économie"}},
+    {"century", {"Jahrhundert", "siglo", "siècle"}},
+    {"number", {"Zahl", "número", "nombre"}},
+    {"answer", {"Antwort", "respuesta", "réponse"}},
+    {"problem", {"Aufgabe", "problema", "problème"}},
+    {"speed", {"Geschwindigkeit", "velocidad", "vitesse"}},
+    {"weight", {"Gewicht", "peso", "poids"}},
+    {"earth", {"Erde", "tierra", "terre"}},
+    {"term", {"Begriff", "término", "terme"}},
+    {"describes", {"beschreibt", "describe", "décrit"}},
+    {"refers", {"bezieht", "refiere", "renvoie"}},
+    {"used", {"benutzt", "usado", "utilisé"}},
+    {"using", {"benutzend", "usando", "utilisant"}},
+    {"such", {"solche", "tal", "tel"}},
+    {"shows", {"zeigt", "muestra", "montre"}},
+    {"known", {"bekannt", "conocido", "connu"}},
+    {"based", {"beruht", "basado", "basé"}},
+    {"causes", {"verursacht", "provoca", "provoque"}},
+    {"produce", {"erzeugen", "producir", "produire"}},
+    {"occurs", {"geschieht", "ocurre", "arrive"}},
+    {"contains", {"enthält", "contiene", "contient"}},
+    {"considered", {"betrachtet", "considerado", "considéré"}},
+    {"believe", {"glauben", "creer", "croire"}},
+    {"believes", {"glaubt", "cree", "croit"}},
+    {"result", {"Ergebnis", "resultado", "résultat"}},
+    {"method", {"Verfahren", "método", "méthode"}},
+    {"change", {"Änderung", "cambio", "changement"}},
+    {"study", {"Studie", "estudio", "étude"}},
+    {"amount", {"Menge", "cantidad", "quantité"}},
+    {"usually", {"gewöhnlich", "normalmente", "habituellement"}},
+    {"have", {"haben", "tener", "avoir"}},
+    {"been", {"gewesen", "sido", "été"}},
+    {"were", {"waren", "eran", "étaient"}},
+    {"what", {"welches", "qué", "quoi"}},
+    {"than", {"als", "que", "que"}},
+};
+
+using Words = std::map<std::string_view, std::string_view>;
+using WordsByLanguage = std::array<Words, kGlossaryLanguages.size()>;
+
+std::string_view looked_up(const Words& words, std::string_view word) {
+  const auto found = words.find(word);
+  return found == words.end() ? std::string_view() : found->second;
+}
+
+}  // namespace
+
+std::span<const GlossaryEntry> glossary() { return kGlossary; }
+
+std::string_view translated(std::string_view english, size_t language) {
+  static const WordsByLanguage words = [] {
+    WordsByLanguage all;
+    for (const GlossaryEntry& e : kGlossary)
+      for (size_t i = 0; i < all.size(); ++i) all[i][e.english] = e.other[i];
+    return all;
+  }();
+  return looked_up(words.at(language), english);
+}
+
+std::string_view translated_back(std::string_view word, size_t language) {
+  static const WordsByLanguage words = [] {
+    WordsByLanguage all;
+    for (const GlossaryEntry& e : kGlossary)
+      for (size_t i = 0; i < all.size(); ++i) all[i][e.other[i]] = e.english;
+    return all;
+  }();
+  return looked_up(words.at(language), word);
+}
+
+}  // namespace tasks::shift
