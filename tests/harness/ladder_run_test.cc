@@ -8,6 +8,7 @@
 #include "datasets/catalog.h"
 #include "harness/ladder.h"
 #include "tests/harness/run_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace {
 
@@ -64,11 +65,13 @@ TEST_F(LadderRun, ASweepFindsEveryPlantedAnswerAtEveryK) {
   // options each. (Ladder.EveryAnswerIsThePlantedOneAtEveryK has all questions, without the store.)
   for (const auto& [shots, limit] : {std::pair{"0", 18}, {"5", 6}}) {
     SCOPED_TRACE(shots);
-    auto sweep = args({"sweep", "--grid", kAll, "--limit", std::to_string(limit)}, "ladder");
+    auto sweep = args({"sweep", "--grid", test_support::kSanitized ? "1,6,11,16" : kAll, "--limit",
+                       std::to_string(limit)},
+                      "ladder");
     sweep.insert(sweep.end(), {"--num-fewshot", shots});
     const auto r = moeval(sweep);
     ASSERT_EQ(r.code, 0) << r.err;
-    expect_planted(static_cast<size_t>(limit) * 4 * 4 * 16);
+    expect_planted(static_cast<size_t>(limit) * 4 * 4 * (test_support::kSanitized ? 4 : 16));
   }
 }
 

@@ -14,6 +14,7 @@
 #include "tasks/text.h"
 #include "tests/harness/byte_tokenizer.h"
 #include "tests/harness/policy_run_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace {
 
@@ -195,9 +196,11 @@ TEST_F(ShiftRun, ThePredictorReadsTheShiftedQuestion) {
 // Text around the question, and the order of its options, mean nothing to the ladder model: what
 // was planted stands at every k.
 TEST_F(ShiftRun, TheLaddersPlantedTruthStandsUnderShiftsOfItsSurroundings) {
+  const int samples = test_support::kSanitized ? 6 : 18;
+  const std::string grid = test_support::kSanitized ? "2,12" : "1,2,4,8,12,16";
   const auto out =
-      moeval({"sweep", "--model", "ladder", "--tasks", "ladder", "--sample", "18", "--grid",
-              "1,2,4,8,12,16", "--ways", "1", "--db", db(), "--shift",
+      moeval({"sweep", "--model", "ladder", "--tasks", "ladder", "--sample",
+              std::to_string(samples), "--grid", grid, "--ways", "1", "--db", db(), "--shift",
               "layout:1,option_order:2,distractors:3,padding:1,template:2,spoof_up:3,spoof_down:3,"
               "neutral:3"});
   ASSERT_EQ(out.code, 0) << out.err;
@@ -212,7 +215,7 @@ TEST_F(ShiftRun, TheLaddersPlantedTruthStandsUnderShiftsOfItsSurroundings) {
     EXPECT_EQ(correct, truth->right_at(std::stoi(k)) ? "1" : "0") << id << " " << k << " " << shift;
     ++n;
   }
-  EXPECT_EQ(n, size_t{18} * 6 * 9);
+  EXPECT_EQ(n, static_cast<size_t>(samples) * (test_support::kSanitized ? 2 : 6) * 9);
 }
 
 }  // namespace
