@@ -28,6 +28,12 @@ uint64_t ComputeLedger::executed_flops() const {
   return sum;
 }
 
+uint64_t ComputeLedger::executed_weight_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& c : executed_) sum += c.weight_bytes;
+  return sum;
+}
+
 ComputeLedger& ComputeLedger::operator+=(const ComputeLedger& o) {
   for (int i = 0; i < kParts; ++i) {
     useful_[i] += o.useful_[i];

@@ -28,6 +28,7 @@ class ComputeLedger {
   uint64_t executed_flops(Part p) const { return executed_[static_cast<int>(p)].flops; }
   uint64_t useful_flops() const;
   uint64_t executed_flops() const;
+  uint64_t executed_weight_bytes() const;  // of launched ops, not of what was booked by shape
   ComputeLedger& operator+=(const ComputeLedger&);
   friend bool operator==(const ComputeLedger&, const ComputeLedger&) = default;
 

@@ -345,6 +345,7 @@ int run_command_line(int argc, char** argv) {
   GateOptions gate;
   InspectOptions inspect;
   PerplexityOptions perplexity;
+  BenchOptions bench;
   LsOptions ls;
   TaskShowOptions show;
   PullOptions pull;
@@ -363,6 +364,7 @@ int run_command_line(int argc, char** argv) {
   add_tasks(app, ls, show, chosen);
   add_inspect(app, inspect, chosen);
   add_perplexity(app, perplexity, chosen);
+  add_speed(app, bench, chosen);
   add_convert(app, convert, chosen);
   add_machine(app, pull, doctor, chosen);
   run.spec.argv.assign(argv, argv + argc);

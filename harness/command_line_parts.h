@@ -20,6 +20,7 @@ void add_db(CLI::App*, std::string& db);
 void add_data(CLI::App*, std::string& data, bool& allow_unverified);
 
 void add_comparisons(CLI::App&, CompareOptions&, GateOptions&, AuditOptions&, Command& chosen);
+void add_speed(CLI::App&, BenchOptions&, Command& chosen);
 void add_training(CLI::App&, TrainOptions&, PredictOptions&, GadgetOptions&, Command& chosen);
 
 }  // namespace harness

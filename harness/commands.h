@@ -9,6 +9,7 @@
 
 #include "engine/convert/options.h"
 #include "engine/train/objective.h"
+#include "harness/bench_work.h"
 #include "harness/gadget_search.h"
 #include "harness/run_spec.h"
 
@@ -165,6 +166,16 @@ struct PerplexityOptions {
   Format format = Format::table;
 };
 int command_perplexity(const PerplexityOptions&);
+
+struct BenchOptions {
+  std::string model = "smollm2-135m";
+  std::string shape;  // random weights of a named shape instead; engine/random_checkpoint.h
+  kernels::Dtype dtype = kernels::Dtype::f16;  // of them
+  BenchSettings settings;
+  int threads = 0;
+  Format format = Format::table;
+};
+int command_bench(const BenchOptions&);
 
 struct LsOptions {
   Format format = Format::table;
