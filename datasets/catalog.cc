@@ -16,6 +16,7 @@
 #include "datasets/ladder_suite.h"
 #include "datasets/manifest.h"
 #include "datasets/mmlu_reader.h"
+#include "datasets/pinned_reader.h"
 #include "datasets/prompt_reader.h"
 #include "datasets/sha256.h"
 
@@ -27,48 +28,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kEmbeddedEnding = "_embedded";
 constexpr std::string_view kEmbeddedLicence = "written for this project";
 
-// Reads the files of one load, checks each against its pin and folds their hashes into one.
-class PinnedReader {
- public:
-  PinnedReader(const PinnedDataset& pins, const LoadOptions& options)
-      : pins_(pins), may_differ_(options.allow_unverified && !options.require_official) {}
-
-  // Plain bytes of `file`, whose pin is `pinned_path`.
-  std::string read(const fs::path& file, const std::string& pinned_path) {
-    std::string bytes = read_file(file);
-    const std::string packed_sha = sha256_hex(bytes);
-    const bool was_packed = is_gzip(bytes);
-    if (was_packed) bytes = gunzip(bytes, file.string());
-    const std::string sha = was_packed ? sha256_hex(bytes) : packed_sha;
-    hashes_ += sha;
-    const PinnedFile* pin = pins_.find(pinned_path);
-    if (pin && pin->sha256 == sha) return bytes;
-    if (!pin)
-      differs(fmt::format("{}: sha256 {}, the manifest of {} pins no file {}", file.string(), sha,
-                          pins_.name, pinned_path));
-    else if (was_packed && !pin->gzip_sha256.empty())
-      differs(fmt::format("{}: sha256 {}, pinned is {} (unpacked: {}, pinned is {})", file.string(),
-                          packed_sha, pin->gzip_sha256, sha, pin->sha256));
-    else
-      differs(fmt::format("{}: sha256 {}, pinned is {}", file.string(), sha, pin->sha256));
-    return bytes;
-  }
-
-  // Something is not as pinned: an error, unless the options allow it.
-  void differs(const std::string& what) {
-    if (!may_differ_) throw DataError(what + " (--allow-unverified accepts it)");
-    is_official_ = false;
-  }
-
-  std::string origin() const { return is_official_ ? "official" : "unverified"; }
-  std::string sha256() const { return sha256_hex(hashes_); }
-
- private:
-  const PinnedDataset& pins_;
-  bool may_differ_;
-  bool is_official_ = true;
-  std::string hashes_;
-};
+bool may_differ(const LoadOptions& o) { return o.allow_unverified && !o.require_official; }
 
 void append(std::vector<Sample>& to, std::vector<Sample>&& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -110,7 +70,7 @@ std::vector<Sample> read_mmlu_split(const fs::path& folder, std::string_view spl
 }
 
 Dataset load_mmlu(const PinnedDataset& pins, const fs::path& folder, const LoadOptions& options) {
-  PinnedReader reader(pins, options);
+  PinnedReader reader(pins, may_differ(options));
   Dataset d;
   d.samples = read_mmlu_split(folder, options.split, nullptr, pins, reader);
   std::set<std::string> subjects;
@@ -163,7 +123,7 @@ std::optional<fs::path> find_single_file(std::string_view name, const fs::path& 
 
 Dataset load_single_file(const PinnedDataset& pins, const fs::path& file,
                          const LoadOptions& options) {
-  PinnedReader reader(pins, options);
+  PinnedReader reader(pins, may_differ(options));
   Dataset d;
   d.samples = single_file(pins.name).parse(reader.read(file, pins.files.at(0).path), file.string());
   d.origin = reader.origin();

@@ -9,14 +9,14 @@
 namespace datasets {
 namespace {
 
-std::vector<PinnedDataset> read_manifest() {
+std::vector<PinnedDataset> read_manifest(const char* list) {
   const auto files = embedded_files();
   const auto it = std::find_if(files.begin(), files.end(),
                                [](const auto& f) { return f.path == "manifest.json"; });
   if (it == files.end()) throw DataError("manifest.json: not built into this program");
   const auto manifest = nlohmann::json::parse(it->bytes);
   std::vector<PinnedDataset> all;
-  for (const auto& d : manifest.at("datasets")) {
+  for (const auto& d : manifest.at(list)) {
     PinnedDataset& dataset = all.emplace_back();
     d.at("name").get_to(dataset.name);
     d.at("licence").get_to(dataset.licence);
@@ -45,7 +45,12 @@ const PinnedFile* PinnedDataset::find(std::string_view path) const {
 }
 
 const std::vector<PinnedDataset>& pinned_datasets() {
-  static const std::vector<PinnedDataset> all = read_manifest();
+  static const std::vector<PinnedDataset> all = read_manifest("datasets");
+  return all;
+}
+
+const std::vector<PinnedDataset>& pinned_labels() {
+  static const std::vector<PinnedDataset> all = read_manifest("labels");
   return all;
 }
 

@@ -27,6 +27,8 @@ struct PinnedDataset {
 };
 
 const std::vector<PinnedDataset>& pinned_datasets();
+// Of what others say about samples of a data set (datasets/outside_labels.h).
+const std::vector<PinnedDataset>& pinned_labels();
 const PinnedDataset* find_pinned(std::string_view dataset_name);
 
 }  // namespace datasets

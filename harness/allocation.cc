@@ -245,6 +245,20 @@ bool was_swept(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   return q.uniform && std::any_of(grid.begin(), grid.end(), [&](int32_t k) { return q.k == k; });
 }
 
+std::vector<double> lambda_regrets(const std::vector<const AuditedQuery*>& queries,
+                                   const std::vector<int32_t>& grid, double lambda) {
+  const bool as_is = std::any_of(queries.begin(), queries.end(),
+                                 [&](const auto* q) { return !was_swept(*q, grid); });
+  const Layout at{grid.size()};
+  std::vector<double> out;
+  for (const auto* q : queries) {
+    std::vector<double> sums(at.width());
+    add_query(*q, grid, lambda, as_is, at, sums.data());
+    out.push_back(sums[kRegret]);
+  }
+  return out;
+}
+
 AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queries,
                                    const std::vector<int32_t>& grid, double lambda) {
   AllocationReport r;
@@ -305,78 +319,6 @@ AllocationReport allocation_report(const std::vector<const AuditedQuery*>& queri
     r.under_by_cap = of(kUnderByCap, kFinite);
     r.over = of(kOver, kFinite);
     r.inverse_harm = of(kHarm, kN);
-  }
-  return r;
-}
-
-PredictionReport prediction_report(const std::vector<const AuditedQuery*>& queries,
-                                   const std::vector<int32_t>& grid) {
-  PredictionReport r;
-  r.n = static_cast<int64_t>(queries.size());
-  r.by_complexity = std::all_of(queries.begin(), queries.end(),
-                                [](const auto* q) { return q->complexity.has_value(); });
-  std::vector<double> predicted, need;
-  std::vector<bool> finite;
-  for (const auto* q : queries) {
-    const auto stable = q->need->k_stable(grid);
-    predicted.push_back(r.by_complexity ? *q->complexity : q->k);
-    need.push_back(stable.value_or(grid.back() + 1));
-    finite.push_back(stable.has_value());
-    r.n_finite += stable.has_value();
-  }
-  std::vector<std::vector<size_t>> clusters;
-  for (auto& [item, members] : by_seed_item(queries)) clusters.push_back(members);
-  using Of = std::optional<double> (*)(std::span<const double>, std::span<const double>);
-  const auto drawn = [&](auto&& of) {
-    return tasks::bootstrap_draws(static_cast<int64_t>(clusters.size()),
-                                  [&](std::span<const int64_t> chosen) {
-                                    std::vector<size_t> members;
-                                    for (const int64_t c : chosen)
-                                      for (const size_t i : clusters[static_cast<size_t>(c)])
-                                        members.push_back(i);
-                                    return of(members);
-                                  });
-  };
-  const auto correlation = [&](Of of, bool finite_only) {
-    return drawn([&, of, finite_only](const std::vector<size_t>& members) {
-      std::vector<double> a, b;
-      for (const size_t i : members)
-        if (!finite_only || finite[i]) {
-          a.push_back(predicted[i]);
-          b.push_back(need[i]);
-        }
-      return of(a, b);
-    });
-  };
-  r.spearman = correlation(tasks::spearman, false);
-  r.kendall = correlation(tasks::kendall_b, false);
-  r.spearman_finite = correlation(tasks::spearman, true);
-  for (const int32_t k : grid) {
-    PredictionReport::OfK of_k;
-    of_k.k = k;
-    const bool stated = std::all_of(queries.begin(), queries.end(),
-                                    [k](const auto* q) { return q->p_k.contains(k); });
-    of_k.auroc = drawn([&](const std::vector<size_t>& members) {
-      std::vector<double> scores;
-      std::vector<bool> fails;
-      for (const size_t i : members) {
-        const auto& p_k = queries[i]->p_k;
-        scores.push_back(stated ? 1 - p_k.at(k) : predicted[i]);
-        fails.push_back(!queries[i]->need->reliable(k));
-      }
-      return tasks::auroc(scores, fails);
-    });
-    std::vector<double> p, y;
-    for (const auto* q : queries)
-      if (const auto found = q->p_k.find(k); found != q->p_k.end()) {
-        p.push_back(found->second);
-        y.push_back(q->need->correct.at(k));
-      }
-    of_k.n = static_cast<int64_t>(p.size());
-    of_k.brier = tasks::brier(p, y);
-    of_k.ece = tasks::expected_calibration_error(p, y);
-    of_k.reliability = tasks::reliability(p, y, tasks::kCalibrationBins);
-    r.by_k.push_back(of_k);
   }
   return r;
 }

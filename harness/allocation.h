@@ -12,7 +12,6 @@
 
 #include "harness/sweep_report.h"
 #include "tasks/bootstrap.h"
-#include "tasks/calibration.h"
 
 namespace harness {
 
@@ -28,8 +27,9 @@ struct AuditedQuery {
   bool uniform = false;  // every token and layer ran k
   bool capped = false;
   std::optional<double> k_uncapped, complexity;
-  double flops = 0;               // useful, the predictor's own included
-  std::map<int32_t, double> p_k;  // predicted P(right | k)
+  double flops = 0;                // useful, the predictor's own included
+  std::map<int32_t, double> p_k;   // predicted P(right | k)
+  std::optional<double> gold_nll;  // nats
   int64_t prompt_tokens = 0;
 };
 
@@ -87,23 +87,8 @@ struct AllocationReport {
 AllocationReport allocation_report(const std::vector<const AuditedQuery*>&,
                                    const std::vector<int32_t>& grid, double lambda);
 
-// How well the predicted complexity (without one: k) orders the needs, and how well p_k is
-// calibrated.
-struct PredictionReport {
-  int64_t n = 0, n_finite = 0;
-  bool by_complexity = false;
-  tasks::Estimate spearman, kendall;  // with k_stable, `never` and `inverse` above the largest k
-  tasks::Estimate spearman_finite;    // questions with a stable k only
-  struct OfK {
-    int32_t k = 0;
-    tasks::Estimate auroc;  // of failing at k: by 1 - p_k, else by complexity or k
-    std::optional<double> brier, ece;
-    std::vector<tasks::ReliabilityBin> reliability;
-    int64_t n = 0;
-  };
-  std::vector<OfK> by_k;
-};
-PredictionReport prediction_report(const std::vector<const AuditedQuery*>&,
-                                   const std::vector<int32_t>& grid);
+// Best reward less the granted one's, of each query; right is what it is in the report over all.
+std::vector<double> lambda_regrets(const std::vector<const AuditedQuery*>&,
+                                   const std::vector<int32_t>& grid, double lambda);
 
 }  // namespace harness

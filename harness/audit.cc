@@ -13,6 +13,7 @@
 
 #include "harness/audit_inputs.h"
 #include "harness/exit_code.h"
+#include "harness/refusal_filter.h"
 #include "harness/stored_runs.h"
 #include "harness/training_facts.h"
 #include "results/queries.h"
@@ -23,6 +24,7 @@ namespace harness {
 namespace {
 
 using Queries = std::vector<const AuditedQuery*>;
+using TasksOfRun = std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>>;
 
 constexpr size_t kLongestText = 160;  // bytes of a listed query
 
@@ -98,6 +100,7 @@ class Reader {
         return;
       }
       q.right = *a.verdict->correct == 1;
+      q.gold_nll = a.verdict->gold_nll_nats;
       q.k = *a.attempt.k_mean;
       q.uniform = a.attempt.k_min && a.attempt.k_min == a.attempt.k_max;
       q.capped = a.attempt.capped.value_or(0) == 1;
@@ -140,95 +143,36 @@ class Reader {
   std::map<std::tuple<std::string, std::string, std::string>, const SweepQuestion*> needs_;
 };
 
-AuditPart part_of(const std::string& kind, const std::string& name, const Queries& queries,
-                  const std::vector<int32_t>& grid, double lambda) {
-  const auto a = allocation_report(queries, grid, lambda);
-  return {kind, name, a.n, a.mean_k, a.accuracy, a.under, a.over, a.waste};
-}
+// What attempts of a run ran, of those that have a twin to be held beside.
+struct RoutedExperts {
+  int64_t n_shared = 0;  // always on; they come first
+  ExpertCountsOf counts;
+};
 
-std::vector<AuditPart> parts_of(const Queries& clean, const std::vector<int32_t>& grid,
-                                double lambda) {
-  std::vector<AuditPart> out;
-  std::map<std::string, Queries> subjects;
-  for (const auto* q : clean) subjects[q->subject].push_back(q);
-  // Where every question is its own subject there is nothing to tell apart.
-  if (subjects.size() > 1 && subjects.size() < clean.size())
-    for (const auto& [name, members] : subjects)
-      out.push_back(part_of("subject", name, members, grid, lambda));
-  auto by_length = clean;
-  std::stable_sort(by_length.begin(), by_length.end(), [](const auto* a, const auto* b) {
-    return a->prompt_tokens < b->prompt_tokens;
+RoutedExperts read_experts(const results::ResultStore& store, const ComparedRun& run,
+                           const TasksOfRun& tasks) {
+  RoutedExperts out;
+  const auto config = nlohmann::json::parse(run.info.model.config_json);
+  out.n_shared = config.value("n_shared", int64_t{0});
+  std::set<int64_t> wanted;
+  for (const auto& [task, queries] : tasks) {
+    std::set<std::string> shifted;
+    for (const auto& q : queries)
+      if (q.form != "clean") shifted.insert(q.sample);
+    for (const auto& q : queries)
+      if (shifted.contains(q.sample)) wanted.insert(q.attempt_id);
+  }
+  if (wanted.empty()) return out;
+  results::for_each_expert_counts(store, run.info.run_id, [&](int64_t id, const auto& counts) {
+    if (wanted.contains(id)) out.counts.emplace(id, counts);
   });
-  const size_t n = by_length.size();
-  if (n < 3 || by_length.front()->prompt_tokens == by_length.back()->prompt_tokens) return out;
-  const char* names[] = {"short", "middle", "long"};
-  for (size_t third = 0; third < 3; ++third) {
-    const Queries members(by_length.begin() + static_cast<std::ptrdiff_t>(third * n / 3),
-                          by_length.begin() + static_cast<std::ptrdiff_t>((third + 1) * n / 3));
-    out.push_back(
-        part_of("length",
-                fmt::format("{} ({} to {} tokens)", names[third], members.front()->prompt_tokens,
-                            members.back()->prompt_tokens),
-                members, grid, lambda));
-  }
   return out;
-}
-
-WorstQuery worst_of(const AuditedQuery& q, const std::vector<int32_t>& grid) {
-  WorstQuery w;
-  w.sample = q.sample;
-  w.form = q.form;
-  w.allocation = classify(q, grid);
-  w.k = q.k;
-  w.k_stable = *q.need->k_stable(grid);
-  w.wasted_flops = std::max(0.0, q.flops - q.need->flops.at(w.k_stable));
-  return w;
-}
-
-// Each sample once.
-void keep_first(Queries& queries, size_t most) {
-  std::set<std::string> seen;
-  std::erase_if(queries, [&](const auto* q) { return !seen.insert(q->sample).second; });
-  if (queries.size() > most) queries.resize(most);
-}
-
-// Most missing experts first; most wasted FLOPs first.
-void find_worst(const Queries& queries, Reader& reader, const results::StoredTask& task,
-                const AuditSettings& s, const std::vector<int32_t>& grid, TaskAudit* out) {
-  Queries under, over;
-  for (const auto* q : queries) {
-    const auto a = classify(*q, grid);
-    if (a == Allocation::under || a == Allocation::capped) under.push_back(q);
-    if (a == Allocation::over) over.push_back(q);
-  }
-  const auto missing = [&](const AuditedQuery* q) { return *q->need->k_stable(grid) - q->k; };
-  const auto wasted = [&](const AuditedQuery* q) {
-    return q->flops - q->need->flops.at(*q->need->k_stable(grid));
-  };
-  std::stable_sort(under.begin(), under.end(),
-                   [&](auto* a, auto* b) { return missing(a) > missing(b); });
-  std::stable_sort(over.begin(), over.end(),
-                   [&](auto* a, auto* b) { return wasted(a) > wasted(b); });
-  const auto keep = static_cast<size_t>(s.max_worst);
-  keep_first(under, keep);
-  keep_first(over, keep);
-  std::set<int64_t> attempts;
-  for (const auto* list : {&under, &over})
-    for (const auto* q : *list) attempts.insert(q->attempt_id);
-  auto texts = attempts.empty() ? std::map<int64_t, std::string>() : reader.texts(task, attempts);
-  for (const auto* q : under) {
-    out->worst_under.push_back(worst_of(*q, grid));
-    out->worst_under.back().text = texts[q->attempt_id];
-  }
-  for (const auto* q : over) {
-    out->worst_over.push_back(worst_of(*q, grid));
-    out->worst_over.back().text = texts[q->attempt_id];
-  }
 }
 
 TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
                      const results::StoredTask& task, const AuditSettings& s,
-                     const std::optional<TrainingFacts>& facts, const std::vector<int32_t>& grid) {
+                     const std::optional<TrainingFacts>& facts, const std::vector<int32_t>& grid,
+                     const datasets::OutsideLabels* labels, const RoutedExperts& experts) {
   TaskAudit out;
   out.task = task.task.name;
   out.chance = task.task.chance;
@@ -241,24 +185,46 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
     (q.form == "clean" ? clean : shifted[q.form]).push_back(&q);
   }
   for (const auto* q : clean) out.n_capped += q->capped;
+  Queries seen, unseen;
   if (facts) {
     out.target_cost = facts->target_cost;
-    for (const auto* q : clean) out.n_seen += facts->seen.contains(question_mark(q->sample));
+    for (const auto* q : clean)
+      (facts->seen.contains(question_mark(q->sample)) ? seen : unseen).push_back(q);
+    out.n_seen = static_cast<int64_t>(seen.size());
+  }
+  if (!seen.empty() && !unseen.empty()) {
+    out.regret_seen = allocation_report(seen, grid, s.lambda).lambda_regret;
+    out.regret_unseen = allocation_report(unseen, grid, s.lambda).lambda_regret;
   }
   out.clean = allocation_report(clean, grid, s.lambda);
   out.prediction = prediction_report(clean, grid);
-  out.parts = parts_of(clean, grid, s.lambda);
-  out.drifts = drift_reports(all, grid, s.lambda);
+  out.parts = audit_parts(clean, grid, s.lambda, labels);
+  if (labels != nullptr) out.outside = outside_report(clean, grid, *labels);
+  const auto twins = twins_by_form(all);
+  out.drifts = drift_reports(twins, grid, s.lambda);
+  out.graded = graded_report(clean, grid);
+  out.graded_drifts = graded_drifts(twins, grid);
+  out.expert_drifts = expert_drifts(twins, experts.counts, experts.n_shared);
   for (const auto& [form, members] : shifted)
     out.shifted.emplace_back(form, allocation_report(members, grid, s.lambda));
-  find_worst(known, reader, task, s, grid, &out);
+  auto worst = worst_queries(known, grid, static_cast<size_t>(s.max_worst));
+  std::set<int64_t> attempts;
+  for (const auto* list : {&worst.under, &worst.over})
+    for (const auto& w : *list) attempts.insert(w.attempt_id);
+  if (!attempts.empty()) {
+    const auto texts = reader.texts(task, attempts);
+    for (auto* list : {&worst.under, &worst.over})
+      for (auto& w : *list)
+        if (const auto found = texts.find(w.attempt_id); found != texts.end())
+          w.text = found->second;
+  }
+  out.worst_under = std::move(worst.under);
+  out.worst_over = std::move(worst.over);
   return out;
 }
 
 // Before any work: a sweep that ends below what was granted does not know what it bought.
-void check_grid(
-    const std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>>& tasks,
-    const Sweep& sweep) {
+void check_grid(const TasksOfRun& tasks, const Sweep& sweep) {
   double largest = 0;
   for (const auto& [task, queries] : tasks)
     for (const auto& q : queries) largest = std::max(largest, q.k);
@@ -273,9 +239,10 @@ bool is_marked(const results::StoredTask& t) { return t.task.metric != tasks::kN
 
 // Prompts as they are, of a task without right answers.
 PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& run,
-                         const results::StoredTask& task) {
+                         const results::StoredTask& task, const RefusalFilter* filter) {
   std::vector<GivenPrompt> prompts;
-  for_each_query(store, run, task, false, [&](const results::StoredAttempt& a) {
+  int64_t without_text = 0;
+  for_each_query(store, run, task, filter != nullptr, [&](const results::StoredAttempt& a) {
     if (a.shift.family != "clean" || a.attempt.status == "infra") return;
     GivenPrompt p;
     p.sample = a.sample.source_key;
@@ -286,9 +253,15 @@ PromptAudit read_prompts(const results::ResultStore& store, const ComparedRun& r
       p.flops = static_cast<double>(a.attempt.useful->total());
       p.tokens = a.attempt.prompt_tokens.value_or(0);
     }
+    if (filter != nullptr) {
+      without_text += !a.prompt;
+      p.refused = a.prompt && filter->refuses(*a.prompt);
+    }
     prompts.push_back(std::move(p));
   });
-  return prompt_audit(task.task.name, prompts);
+  auto out = prompt_audit(task.task.name, prompts);
+  if (filter != nullptr) add_filter(prompts, filter->name(), without_text, &out);
+  return out;
 }
 
 void audit_swept(const AuditSettings& s, const results::ResultStore& store, const ComparedRun& run,
@@ -310,7 +283,7 @@ void audit_swept(const AuditSettings& s, const results::ResultStore& store, cons
     swept_names[t.task.name] = t.task.n_shot;
   }
   Reader reader(store, run, sweep, &out);
-  std::vector<std::pair<const results::StoredTask*, std::vector<AuditedQuery>>> tasks;
+  TasksOfRun tasks;
   for (const auto& t : run.tasks) {
     if (!is_marked(t)) continue;
     if (swept.contains(t.task_id))
@@ -327,12 +300,24 @@ void audit_swept(const AuditSettings& s, const results::ResultStore& store, cons
     throw results::FingerprintMismatch(fmt::format(
         "run {} and sweep {}: no question of the run was graded at every k of the sweep",
         out.run_uuid, sweep.run_uuid));
+  std::optional<datasets::OutsideLabels> labels;
+  const bool is_mmlu = std::any_of(tasks.begin(), tasks.end(), [](const auto& t) {
+    return std::any_of(t.second.begin(), t.second.end(),
+                       [](const AuditedQuery& q) { return q.sample.starts_with("mmlu/"); });
+  });
+  const auto experts = read_experts(store, run, tasks);
+  if (is_mmlu) labels = datasets::load_outside_labels(s.data, s.allow_unverified);
   for (const auto& [task, queries] : tasks)
-    out.tasks.push_back(audit_task(queries, reader, *task, s, facts, sweep.grid));
+    out.tasks.push_back(audit_task(queries, reader, *task, s, facts, sweep.grid,
+                                   labels ? &*labels : nullptr, experts));
   std::vector<DriftReport*> drifts;
-  for (auto& t : out.tasks)
+  std::vector<GradedDrift*> graded;
+  for (auto& t : out.tasks) {
     for (auto& d : t.drifts) drifts.push_back(&d);
+    for (auto& d : t.graded_drifts) graded.push_back(&d);
+  }
   adjust(drifts);
+  adjust(graded);
 }
 
 }  // namespace
@@ -353,11 +338,19 @@ Audit audit(const AuditSettings& s) {
     out.n_learned = static_cast<int64_t>(facts->seen.size());
   }
   out.lambda = s.lambda;
+  std::optional<RefusalFilter> filter;
+  if (!s.refusal_filter.empty()) filter = RefusalFilter::read(s.refusal_filter);
   bool any_marked = false;
   for (const auto& t : run.tasks) {
     any_marked |= is_marked(t);
-    if (!is_marked(t)) out.prompts.push_back(read_prompts(*store, run, t));
+    if (!is_marked(t))
+      out.prompts.push_back(read_prompts(*store, run, t, filter ? &*filter : nullptr));
   }
+  if (filter && out.prompts.empty())
+    throw UsageError(
+        fmt::format("--refusal-filter: run {} holds no prompts without right answers "
+                    "(xstest, harmbench)",
+                    out.run_uuid));
   if (!any_marked) return out;
   try {
     audit_swept(s, *store, run, facts, &out);

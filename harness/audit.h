@@ -3,36 +3,30 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/allocation.h"
+#include "harness/audit_parts.h"
 #include "harness/drift.h"
+#include "harness/expert_drift.h"
+#include "harness/graded.h"
+#include "harness/prediction.h"
 #include "harness/prompt_compute.h"
 #include "harness/sweep_report.h"
+#include "harness/worst_queries.h"
 
 namespace harness {
 
 struct AuditSettings {
   std::string run, sweep, db = "results/moeval.db";
-  double lambda = 0.1;    // accuracy that the full FLOPs of a question are worth
-  int64_t max_worst = 5;  // listed for each task and direction
-};
-
-// A part of a task's clean queries: a subject, or the shortest third.
-struct AuditPart {
-  std::string kind, name;  // "subject", "virology"; "length", "short"
-  int64_t n = 0;
-  tasks::Estimate mean_k, accuracy, under, over, waste;
-};
-
-struct WorstQuery {
-  std::string sample, form, text;
-  Allocation allocation = Allocation::exact;
-  double k = 0;
-  int32_t k_stable = 0;
-  double wasted_flops = 0;
+  double lambda = 0.1;                      // accuracy that the full FLOPs of a question are worth
+  int64_t max_worst = 5;                    // listed for each task and direction
+  std::vector<std::filesystem::path> data;  // folders where outside difficulty may lie
+  bool allow_unverified = false;            // of those files
+  std::string refusal_filter;               // file; empty = none
 };
 
 struct TaskAudit {
@@ -44,9 +38,16 @@ struct TaskAudit {
   std::optional<double> target_cost;  // Audit::target_cost
   int ways = 1;                       // in which the sweep asked a question, the fewest
   AllocationReport clean;
+  // Of clean: lambda-regret of the questions that the policy learned from, and of the others. Only
+  // where there are both.
+  tasks::Estimate regret_seen, regret_unseen;
   PredictionReport prediction;
+  GradedReport graded;
   std::vector<AuditPart> parts;
+  std::optional<OutsideReport> outside;  // nothing: no labels at hand, or none of these questions
   std::vector<DriftReport> drifts;
+  std::vector<GradedDrift> graded_drifts;
+  std::vector<ExpertDrift> expert_drifts;
   // Shifted queries whose need the sweep knows, as a whole of their own.
   std::vector<std::pair<std::string, AllocationReport>> shifted;
   std::vector<WorstQuery> worst_under, worst_over;
@@ -74,7 +75,8 @@ struct Audit {
 // settings.run: RUN or RUN@POLICY, empty = the newest run of a policy; settings.sweep: empty = of
 // the complete sweeps of the same weights and gate norm the one that knows most of the run's
 // queries, of several the newest. Throws UsageError (no such run, no sweep, the sweep's grid ends
-// below what the run used), FingerprintMismatch (other weights, other gate norm, nothing in
+// below what the run used, a filter and no prompts), tasks::TaskError (the filter), DataError
+// (outside labels), FingerprintMismatch (other weights, other gate norm, nothing in
 // common).
 Audit audit(const AuditSettings&);
 

@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "harness/audit_report.h"
+#include "tasks/metrics.h"
 
 namespace harness {
 namespace {
@@ -10,6 +14,7 @@ using tasks::Estimate;
 constexpr double kElasticEnough = 0.1;  // fewer: adaptive allocation has nothing to win
 constexpr double kNoteworthy = 0.01;    // shares whose interval lies above it are findings
 constexpr double kLevel = 0.05;         // of adjusted p-values
+constexpr size_t kMostGraded = 3;       // findings about graded outcomes
 
 bool above(const Estimate& e, double x) { return e.interval && e.interval->lower > x; }
 bool below(const Estimate& e, double x) { return e.interval && e.interval->upper < x; }
@@ -76,6 +81,44 @@ void judge_drift(const DriftReport& d, std::vector<std::string>* out) {
                                     show(d.excess), d.n_need)));
 }
 
+// Whether any k tells right from wrong better than guessing does.
+void judge_chance(const TaskAudit& t, std::vector<std::string>* out) {
+  if (!t.chance || *t.chance <= 0 || t.clean.ways != 1) return;
+  const auto n = t.clean.n;
+  for (const auto& s : t.clean.statics) {
+    const auto w = tasks::wilson_interval(std::llround(s.accuracy * static_cast<double>(n)), n);
+    if (w && w->lower > *t.chance) return;
+  }
+  out->push_back(fmt::format(
+      "at no k are right answers shown to be above chance ({:.2f}, n {}): judge by k, FLOPs and "
+      "graded outcomes",
+      *t.chance, n));
+}
+
+std::string said_of(const GradedDrift& d) {
+  std::string by_k;
+  if (above(d.regret_change, 0))
+    by_k = fmt::format(", {} of them by the k granted", show(d.regret_change));
+  return fmt::format("{}: the right answer becomes {} probable, {} nats (n {}){}", d.form,
+                     *d.nll_change.value > 0 ? "less" : "more", show(d.nll_change), d.n, by_k);
+}
+
+// The largest changes of what is shown.
+void judge_graded(const std::vector<GradedDrift>& drifts, std::vector<std::string>* out) {
+  std::vector<const GradedDrift*> shown;
+  for (const auto& d : drifts)
+    if (d.p_holm < kLevel && d.nll_change.value && d.nll_change.interval) shown.push_back(&d);
+  std::stable_sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) {
+    return std::abs(*a->nll_change.value) > std::abs(*b->nll_change.value);
+  });
+  for (size_t i = 0; i < std::min(shown.size(), kMostGraded); ++i)
+    out->push_back(said_of(*shown[i]));
+  if (shown.size() > kMostGraded)
+    out->push_back(
+        fmt::format("{} more shifts change how probable the right answer is (table: Graded)",
+                    shown.size() - kMostGraded));
+}
+
 }  // namespace
 
 std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>& grid) {
@@ -93,6 +136,7 @@ std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>
     out.push_back(
         "more questions are inverse than elastic: right answers look like guesses; judge by graded "
         "outcomes or a stronger model");
+  judge_chance(t, &out);
   if (!varies)
     out.push_back(
         fmt::format("every question got the same k ({:.4g}): nothing is adaptive", a.k_min));
@@ -109,7 +153,9 @@ std::vector<std::string> findings(const TaskAudit& t, const std::vector<int32_t>
     out.push_back(
         fmt::format("{} does not go along with what was needed",
                     t.prediction.by_complexity ? "the predicted complexity" : "what was granted"));
+  for (auto& f : part_findings(t.parts, a)) out.push_back(std::move(f));
   for (const auto& d : t.drifts) judge_drift(d, &out);
+  judge_graded(t.graded_drifts, &out);
   return out;
 }
 

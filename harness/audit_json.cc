@@ -1,3 +1,4 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "harness/audit_report.h"
@@ -88,6 +89,41 @@ json to_json(const WorstQuery& w) {
           {"text", printable(w.text)}};
 }
 
+json to_json(const GradedDrift& d) {
+  return {{"shift", d.form},
+          {"n", d.n},
+          {"gold_nll_change_nats", to_json(d.nll_change)},
+          {"p", d.p},
+          {"p_holm", d.p_holm},
+          {"n_swept", d.n_swept},
+          {"regret_change_nats", to_json(d.regret_change)}};
+}
+
+json to_json(const ExpertDrift& d) {
+  json layers = json::array();
+  for (const double l : d.layers) layers.push_back(std::isnan(l) ? json() : json(l));
+  return {{"shift", d.form},          {"n", d.n},
+          {"n_other_k", d.other_k},   {"jensen_shannon_distance", to_json(d.distance)},
+          {"n_neutral", d.n_neutral}, {"less_neutral", to_json(d.beside_neutral)},
+          {"by_layer", layers}};
+}
+
+json to_json(const PredictionReport::Calibration& c) {
+  json bins = json::array();
+  for (const auto& b : c.reliability)
+    bins.push_back({{"n", b.n}, {"stated", b.stated}, {"happened", b.happened}});
+  return {{"n", c.n}, {"brier", to_json(c.brier)}, {"ece", to_json(c.ece)}, {"reliability", bins}};
+}
+
+json to_json(const OutsideReport& o) {
+  return {{"models", o.models},
+          {"labels", o.origin},
+          {"n", o.n},
+          {"n_finite", o.n_finite},
+          {"spearman_k", to_json(o.spearman_k)},
+          {"spearman_need", to_json(o.spearman_need)}};
+}
+
 json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
   json j{{"task", t.task},
          {"chance", t.chance ? json(*t.chance) : json()},
@@ -98,6 +134,8 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
          {"clean", to_json(t.clean)},
          {"by_part", json::array()},
          {"shifts", json::array()},
+         {"graded_shifts", json::array()},
+         {"expert_shifts", json::array()},
          {"worst_under", json::array()},
          {"worst_over", json::array()}};
   const auto& p = t.prediction;
@@ -109,16 +147,19 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
                      {"spearman_finite", to_json(p.spearman_finite)},
                      {"by_k", json::array()}};
   for (const auto& k : p.by_k) {
-    json bins = json::array();
-    for (const auto& b : k.reliability)
-      bins.push_back({{"n", b.n}, {"stated", b.stated}, {"happened", b.happened}});
-    j["prediction"]["by_k"].push_back({{"k", k.k},
-                                       {"auroc_of_failing", to_json(k.auroc)},
-                                       {"n", k.n},
-                                       {"brier", k.brier ? json(*k.brier) : json()},
-                                       {"ece", k.ece ? json(*k.ece) : json()},
-                                       {"reliability", bins}});
+    auto of_k = to_json(k.calibration);
+    of_k["k"] = k.k;
+    of_k["auroc_of_failing"] = to_json(k.auroc);
+    j["prediction"]["by_k"].push_back(std::move(of_k));
   }
+  j["prediction"]["pooled"] = to_json(p.pooled);
+  j["graded"] = {{"n", t.graded.n},
+                 {"gold_nll_nats", to_json(t.graded.nll)},
+                 {"less_largest_k_nats", to_json(t.graded.regret)}};
+  j["lambda_regret_of_seen"] = to_json(t.regret_seen);
+  j["lambda_regret_of_unseen"] = to_json(t.regret_unseen);
+  for (const auto& d : t.graded_drifts) j["graded_shifts"].push_back(to_json(d));
+  for (const auto& d : t.expert_drifts) j["expert_shifts"].push_back(to_json(d));
   for (const auto& a : t.parts)
     j["by_part"].push_back({{"kind", a.kind},
                             {"name", a.name},
@@ -127,12 +168,45 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
                             {"accuracy", to_json(a.accuracy)},
                             {"under_allocation", to_json(a.under)},
                             {"over_allocation", to_json(a.over)},
-                            {"waste", to_json(a.waste)}});
+                            {"waste", to_json(a.waste)},
+                            {"lambda_regret", to_json(a.lambda_regret)},
+                            {"p", a.p},
+                            {"p_bh", a.p_bh}});
+  j["outside_difficulty"] = t.outside ? to_json(*t.outside) : json();
   for (const auto& d : t.drifts) j["shifts"].push_back(to_json(d));
   for (const auto& [form, a] : t.shifted) j["shifted"][form] = to_json(a);
   for (const auto& w : t.worst_under) j["worst_under"].push_back(to_json(w));
   for (const auto& w : t.worst_over) j["worst_over"].push_back(to_json(w));
   return j;
+}
+
+json to_json(const std::vector<GivenCompute>& groups, bool filtered) {
+  json out = json::array();
+  for (const auto& g : groups) {
+    out.push_back({{"name", g.name},
+                   {"is_kind", g.is_kind},
+                   {"n", g.n},
+                   {"failed", g.failed},
+                   {"mean_tokens", g.n > 0 ? json(g.tokens) : json()},
+                   {"mean_k", to_json(g.k)},
+                   {"flops", to_json(g.flops)},
+                   {"flops_per_token", to_json(g.flops_per_token)}});
+    if (filtered) out.back()["refused"] = to_json(g.refused);
+  }
+  return out;
+}
+
+json to_json(const std::vector<CounterpartReport>& counterparts) {
+  json out = json::array();
+  for (const auto& c : counterparts)
+    out.push_back({{"theme", c.theme},
+                   {"pairs", c.n},
+                   {"k_difference", to_json(c.k_difference)},
+                   {"p", c.p},
+                   {"p_holm", c.p_holm},
+                   {"flops_ratio", to_json(c.flops_ratio)},
+                   {"flops_per_token_ratio", to_json(c.flops_per_token_ratio)}});
+  return out;
 }
 
 json to_json(const PromptAudit& a) {
@@ -141,25 +215,14 @@ json to_json(const PromptAudit& a) {
          {"failed", a.failed},
          {"findings", findings(a)},
          {"harmful_without_counterpart", a.alone},
-         {"groups", json::array()},
-         {"counterparts", json::array()}};
-  for (const auto& g : a.groups)
-    j["groups"].push_back({{"name", g.name},
-                           {"is_kind", g.is_kind},
-                           {"n", g.n},
-                           {"failed", g.failed},
-                           {"mean_tokens", g.n > 0 ? json(g.tokens) : json()},
-                           {"mean_k", to_json(g.k)},
-                           {"flops", to_json(g.flops)},
-                           {"flops_per_token", to_json(g.flops_per_token)}});
-  for (const auto& c : a.counterparts)
-    j["counterparts"].push_back({{"theme", c.theme},
-                                 {"pairs", c.n},
-                                 {"k_difference", to_json(c.k_difference)},
-                                 {"p", c.p},
-                                 {"p_holm", c.p_holm},
-                                 {"flops_ratio", to_json(c.flops_ratio)},
-                                 {"flops_per_token_ratio", to_json(c.flops_per_token_ratio)}});
+         {"groups", to_json(a.groups, false)},
+         {"counterparts", to_json(a.counterparts)},
+         {"filtered", json()}};
+  if (a.filtered)
+    j["filtered"] = {{"filter", a.filtered->filter},
+                     {"prompts_without_text", a.filtered->without_text},
+                     {"groups", to_json(a.filtered->groups, true)},
+                     {"counterparts", to_json(a.filtered->counterparts)}};
   return j;
 }
 

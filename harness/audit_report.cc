@@ -24,14 +24,6 @@ std::string share_of(int64_t n, int64_t total) {
                      100 * w->upper);
 }
 
-std::string plain(const Estimate& e) {
-  return e.value ? fmt::format("{:.1f}%", 100 * *e.value) : "n/a";
-}
-
-std::string p_value(double p) {
-  return p < 0.0001 ? fmt::format("{:.1e}", p) : fmt::format("{:.4f}", p);
-}
-
 TextTable needs_table(const TaskAudit& t) {
   TextTable table({{"needs"},
                    {"n", Align::right},
@@ -73,6 +65,12 @@ TextTable metrics_table(const TaskAudit& t, double lambda) {
   const std::string all = fmt::format("{} questions", a.n);
   const std::string stable = fmt::format("{} questions with a stable k", a.n_stable);
   table.add({fmt::format("lambda-regret, lambda {}", lambda), show(a.lambda_regret, 1, 4), all});
+  if (t.regret_seen.value) {
+    table.add({"  of questions it learned from", show(t.regret_seen, 1, 4),
+               fmt::format("{} questions", t.n_seen)});
+    table.add({"  of the others", show(t.regret_unseen, 1, 4),
+               fmt::format("{} questions", a.n - t.n_seen)});
+  }
   table.add({"gain over static k at equal FLOPs", percent(a.gain), all});
   table.add({"of the oracle's gain", percent(a.gap_closed), ""});
   table.add({"accuracy", percent(a.accuracy), all});
@@ -89,6 +87,9 @@ TextTable metrics_table(const TaskAudit& t, double lambda) {
   table.add({"wrong where a smaller k is right", percent(a.inverse_harm), all});
   table.add({"best k's accuracy less the policy's", percent(a.accuracy_regret), all});
   table.add({"largest k's accuracy less the policy's", percent(a.full_regret), all});
+  table.add({"gold NLL at what was granted, nats", show(t.graded.nll, 1, 3),
+             fmt::format("{} questions", t.graded.n)});
+  table.add({"  less that at the largest k", show(t.graded.regret, 1, 3), "the same"});
   table.add({"larger k wrong, next smaller right", percent(a.violations),
              a.violations_of_noise ? fmt::format("neighbours in k; {:.1f}% by noise alone",
                                                  100 * *a.violations_of_noise)
@@ -101,7 +102,7 @@ TextTable statics_table(const AllocationReport& a) {
   for (const auto& s : a.statics)
     table.add({std::to_string(s.k), fmt::format("{:.1f}%", 100 * s.accuracy),
                fmt::format("{:.1f}%", 100 * s.cost)});
-  table.add({"policy", plain(a.accuracy), plain(a.cost)});
+  table.add({"policy", plain_percent(a.accuracy), plain_percent(a.cost)});
   return table;
 }
 
@@ -109,49 +110,13 @@ TextTable prediction_table(const PredictionReport& p) {
   TextTable table({{"k", Align::right},
                    {"AUROC of failing [95%]"},
                    {"n p_k", Align::right},
-                   {"Brier", Align::right},
-                   {"ECE", Align::right}});
-  for (const auto& k : p.by_k)
-    table.add({std::to_string(k.k), show(k.auroc), std::to_string(k.n),
-               k.brier ? fmt::format("{:.3f}", *k.brier) : "n/a",
-               k.ece ? fmt::format("{:.3f}", *k.ece) : "n/a"});
-  return table;
-}
-
-TextTable drift_table(const TaskAudit& t) {
-  TextTable table({{"shift"},
-                   {"n", Align::right},
-                   {"failed", Align::right},
-                   {"k drift [95%]"},
-                   {"p", Align::right},
-                   {"less neutral's"},
-                   {"same k", Align::right},
-                   {"FLOPs ratio"},
-                   {"accuracy, pp"},
-                   {"p", Align::right}});
-  for (const auto& d : t.drifts)
-    table.add({d.form, std::to_string(d.n), std::to_string(d.failed), show(d.drift),
-               p_value(d.drift_holm), show(d.beside_neutral), plain(d.same_k), show(d.flops_ratio),
-               show(d.accuracy, 100, 1), p_value(d.accuracy_holm)});
-  return table;
-}
-
-TextTable excess_table(const TaskAudit& t) {
-  TextTable table({{"shift"},
-                   {"n", Align::right},
-                   {"k drift [95%]"},
-                   {"need drift"},
-                   {"excess drift"},
-                   {"p", Align::right},
-                   {"need lost", Align::right},
-                   {"won", Align::right},
-                   {"regret change"},
-                   {"adaptivity change"}});
-  for (const auto& d : t.drifts)
-    if (d.n_need > 0)
-      table.add({d.form, std::to_string(d.n_need), show(d.drift_of_need_n), show(d.need_drift),
-                 show(d.excess), p_value(d.excess_holm), std::to_string(d.lost),
-                 std::to_string(d.gained), show(d.regret_change, 1, 3), show(d.adaptivity_change)});
+                   {"Brier"},
+                   {"ECE"}});
+  const auto add = [&](const std::string& name, const std::string& auroc, const auto& c) {
+    table.add({name, auroc, std::to_string(c.n), show(c.brier, 1, 3), show(c.ece, 1, 3)});
+  };
+  for (const auto& k : p.by_k) add(std::to_string(k.k), show(k.auroc), k.calibration);
+  add("all", "", p.pooled);
   return table;
 }
 
@@ -162,19 +127,21 @@ TextTable parts_table(const TaskAudit& t, size_t* left_out) {
                    {"accuracy"},
                    {"under-allocated"},
                    {"over-allocated"},
-                   {"wasted FLOPs"}});
+                   {"wasted FLOPs"},
+                   {"lambda-regret"},
+                   {"p", Align::right}});
   auto parts = t.parts;
   std::stable_sort(parts.begin(), parts.end(), [](const AuditPart& a, const AuditPart& b) {
-    const bool length_a = a.kind == "length", length_b = b.kind == "length";
-    if (length_a != length_b) return length_a;
-    return !length_a && a.under.value.value_or(0) + a.waste.value.value_or(0) >
+    const bool subject_a = a.kind == "subject", subject_b = b.kind == "subject";
+    if (subject_a != subject_b) return subject_b;
+    return subject_a && a.under.value.value_or(0) + a.waste.value.value_or(0) >
                             b.under.value.value_or(0) + b.waste.value.value_or(0);
   });
   *left_out = parts.size() > kShownParts ? parts.size() - kShownParts : 0;
   parts.resize(parts.size() - *left_out);
   for (const auto& p : parts)
     table.add({p.name, std::to_string(p.n), show(p.mean_k), percent(p.accuracy), percent(p.under),
-               percent(p.over), percent(p.waste)});
+               percent(p.over), percent(p.waste), show(p.lambda_regret, 1, 3), p_value(p.p_bh)});
   return table;
 }
 
@@ -191,23 +158,14 @@ TextTable worst_table(const std::vector<WorstQuery>& worst, bool over) {
   return table;
 }
 
-void render_drifts(const TaskAudit& t, Page* page) {
-  if (t.drifts.empty()) return;
-  page->heading("Under shifts: each query beside the same sample as it is", 3);
-  page->table(drift_table(t));
-  page->line("");
-  page->line(
-      "p: of k sign-flip, of accuracy McNemar, adjusted over all shifts (Holm). less neutral's:");
-  page->line(
-      "beside an edit of the same length without content. FLOPs ratio: longer prompts count.");
-  const auto excess = excess_table(t);
-  if (excess.empty()) return;
-  page->line("");
-  page->table(excess);
-  page->line("");
-  page->line(
-      "Of pairs with a stable k on both sides, asked in one way. need lost, won: pairs with a");
-  page->line("stable k on one side only. adaptivity: what is saved of all FLOPs that could be.");
+void render_outside(const TaskAudit& t, Page* page) {
+  if (!t.outside) return;
+  const auto& o = *t.outside;
+  page->heading("Do k and need follow the difficulty that others found?", 3);
+  page->line(fmt::format("difficulty: how many of {} answered wrong ({} labels)",
+                         fmt::join(o.models, " and "), o.origin));
+  page->line(fmt::format("Spearman of k {} (n {}), of the need {} (n {}, those with a stable k)",
+                         show(o.spearman_k), o.n, show(o.spearman_need), o.n_finite));
 }
 
 void render_worst(const TaskAudit& t, Page* page) {
@@ -260,12 +218,17 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   page->line("the k it needs; unstable: wrong with it; hopeless: wrong, and no k is enough.");
   render_clean(t, audit.lambda, page);
   if (!t.parts.empty()) {
-    page->heading("Where (of many parts some look bad by chance: not adjusted)", 3);
+    page->heading("Where", 3);
     size_t left_out = 0;
     page->table(parts_table(t, &left_out));
+    page->line("");
+    page->line(
+        "p: lambda-regret beside the rest of the task, permutation test, adjusted over all parts");
+    page->line("(Benjamini-Hochberg). Intervals are not adjusted.");
     if (left_out > 0)
       page->line(fmt::format("{} more parts: --format json has them all", left_out));
   }
+  render_outside(t, page);
   render_drifts(t, page);
   render_worst(t, page);
 }
@@ -279,6 +242,14 @@ std::string show(const Estimate& e, double scale, int digits) {
     text += fmt::format(" [{:.{}f}, {:.{}f}]", scale * e.interval->lower, digits,
                         scale * e.interval->upper, digits);
   return text;
+}
+
+std::string plain_percent(const Estimate& e) {
+  return e.value ? fmt::format("{:.1f}%", 100 * *e.value) : "n/a";
+}
+
+std::string p_value(double p) {
+  return p < 0.0001 ? fmt::format("{:.1e}", p) : fmt::format("{:.4f}", p);
 }
 
 std::string percent(const Estimate& e) {

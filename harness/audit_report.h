@@ -17,6 +17,11 @@ std::vector<std::string> findings(const TaskAudit&, const std::vector<int32_t>& 
 // "1.23 [1.01, 1.48]", times `scale`; "12.3% [10.1, 14.8]"; n/a.
 std::string show(const tasks::Estimate&, double scale = 1, int digits = 2);
 std::string percent(const tasks::Estimate&);
+std::string plain_percent(const tasks::Estimate&);  // without the interval
+std::string p_value(double);
+
+// What shifts did. Owned by harness/drift_report.cc.
+void render_drifts(const TaskAudit&, Page*);
 
 // What prompts without a right answer were given. Owned by harness/prompt_compute_report.cc.
 void render_prompts(const PromptAudit&, Page*);

@@ -21,6 +21,11 @@ void add_audit(CLI::App& app, AuditOptions& a, Command& chosen) {
   sub->add_option("--worst", a.max_worst, "queries listed for each task, under and over")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  sub->add_option(
+      "--refusal-filter", a.refusal_filter,
+      "JSON file {\"name\": \"mine\", \"phrases\": [\"build a bomb\"]}: what harmful and "
+      "harmless prompts would cost if those with such words were turned away");
+  add_data(sub, a.data, a.allow_unverified);
   add_format(sub, a.format);
   sub->callback([&] { chosen = [&] { return command_audit(a); }; });
 }

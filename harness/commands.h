@@ -128,6 +128,9 @@ struct AuditOptions {
   std::string db = "results/moeval.db";
   double lambda = 0.1;
   int64_t max_worst = 5;
+  std::string data;
+  bool allow_unverified = false;
+  std::string refusal_filter;  // file; empty = none
   Format format = Format::table;
 };
 int command_audit(const AuditOptions&);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "tasks/multiple_tests.h"
 #include "tasks/paired.h"
@@ -84,29 +83,24 @@ void statistics(std::span<const double> s, std::span<double> out) {
   out[sRegret] = ratio(s[kRegret], s[kSwept]);
 }
 
-struct Pair {
-  const AuditedQuery* clean = nullptr;
-  const AuditedQuery* shifted = nullptr;
-  const AuditedQuery* neutral = nullptr;
-  double drift() const { return shifted->k - clean->k; }
-};
+double drift_of(const Twins& p) { return p.shifted->k - p.clean->k; }
 
 struct Needs {
   std::optional<int32_t> before, after;
 };
 
-Needs needs_of(const Pair& p, const std::vector<int32_t>& grid) {
+Needs needs_of(const Twins& p, const std::vector<int32_t>& grid) {
   if (!swept(*p.clean, grid) || !swept(*p.shifted, grid)) return {};
   return {p.clean->need->k_stable_as_is(grid), p.shifted->need->k_stable_as_is(grid)};
 }
 
-void add_pair(const Pair& p, const std::vector<int32_t>& grid, double lambda, double* s) {
+void add_pair(const Twins& p, const std::vector<int32_t>& grid, double lambda, double* s) {
   const AuditedQuery &clean = *p.clean, &shifted = *p.shifted;
   s[kRight] += shifted.right;
   s[kCleanRight] += clean.right;
   if (clean.failed || shifted.failed) return;
   s[kN] += 1;
-  s[kDrift] += p.drift();
+  s[kDrift] += drift_of(p);
   s[kFlops] += shifted.flops;
   s[kCleanFlops] += clean.flops;
   if (p.neutral != nullptr && !p.neutral->failed) {
@@ -125,24 +119,19 @@ void add_pair(const Pair& p, const std::vector<int32_t>& grid, double lambda, do
   const auto [before, after] = needs_of(p, grid);
   if (!before || !after) return;
   s[kBoth] += 1;
-  s[kDriftOfBoth] += p.drift();
+  s[kDriftOfBoth] += drift_of(p);
   s[kNeedDrift] += *after - *before;
-  s[kExcess] += p.drift() - (*after - *before);
+  s[kExcess] += drift_of(p) - (*after - *before);
 }
 
-// The control of "padding:2" is "neutral.padding:2".
-std::string neutral_of(const std::string& form) {
-  return form.starts_with("neutral") ? "" : "neutral." + form;
-}
-
-DriftReport report_of(const std::string& form, const std::vector<Pair>& pairs,
+DriftReport report_of(const std::string& form, const std::vector<Twins>& pairs,
                       const std::vector<int32_t>& grid, double lambda) {
   DriftReport r;
   r.form = form;
   std::vector<double> rows, drifts, excess;
   tasks::PairedTable verdicts;
   int64_t same = 0, jumps = 0;
-  for (const Pair& p : pairs) {
+  for (const Twins& p : pairs) {
     rows.resize(rows.size() + kWidth);
     add_pair(p, grid, lambda, rows.data() + rows.size() - kWidth);
     verdicts.both_right += p.clean->right && p.shifted->right;
@@ -154,15 +143,15 @@ DriftReport report_of(const std::string& form, const std::vector<Pair>& pairs,
       continue;
     }
     ++r.n;
-    same += p.drift() == 0;
-    jumps += std::abs(p.drift()) >= kJump;
-    drifts.push_back(p.drift());
+    same += drift_of(p) == 0;
+    jumps += std::abs(drift_of(p)) >= kJump;
+    drifts.push_back(drift_of(p));
     const auto [before, after] = needs_of(p, grid);
     r.lost += before && !after;
     r.gained += !before && after;
     if (!before || !after) continue;
     ++r.n_need;
-    excess.push_back(p.drift() - (*after - *before));
+    excess.push_back(drift_of(p) - (*after - *before));
   }
   const auto e = tasks::bootstrap_sums(rows, kWidth, sCount, statistics);
   r.drift = e[sDrift];
@@ -193,30 +182,10 @@ DriftReport report_of(const std::string& form, const std::vector<Pair>& pairs,
 
 }  // namespace
 
-std::vector<DriftReport> drift_reports(const std::vector<const AuditedQuery*>& queries,
+std::vector<DriftReport> drift_reports(const std::vector<TwinsOfForm>& forms,
                                        const std::vector<int32_t>& grid, double lambda) {
-  std::map<std::string, std::map<std::string, const AuditedQuery*>> by_form;  // form, sample
-  std::vector<std::string> forms;
-  for (const auto* q : queries) {
-    if (q->form != "clean" && !by_form.contains(q->form)) forms.push_back(q->form);
-    by_form[q->form].emplace(q->sample, q);
-  }
-  const auto& clean = by_form["clean"];
   std::vector<DriftReport> out;
-  for (const auto& form : forms) {
-    const auto neutral = by_form.find(neutral_of(form));
-    std::vector<Pair> pairs;
-    for (const auto& [sample, q] : by_form[form]) {
-      const auto twin = clean.find(sample);
-      if (twin == clean.end()) continue;
-      Pair p{twin->second, q, nullptr};
-      if (neutral != by_form.end())
-        if (const auto n = neutral->second.find(sample); n != neutral->second.end())
-          p.neutral = n->second;
-      pairs.push_back(p);
-    }
-    if (!pairs.empty()) out.push_back(report_of(form, pairs, grid, lambda));
-  }
+  for (const TwinsOfForm& f : forms) out.push_back(report_of(f.form, f.pairs, grid, lambda));
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/allocation.h"
+#include "harness/twins.h"
 #include "tasks/bootstrap.h"
 
 namespace harness {
@@ -40,8 +40,8 @@ struct DriftReport {
   double drift_holm = 1, excess_holm = 1, accuracy_holm = 1;
 };
 
-// One report per form, in the order in which forms first appear; queries of one task.
-std::vector<DriftReport> drift_reports(const std::vector<const AuditedQuery*>&,
+// One report per form.
+std::vector<DriftReport> drift_reports(const std::vector<TwinsOfForm>&,
                                        const std::vector<int32_t>& grid, double lambda);
 
 void adjust(std::vector<DriftReport*>);

@@ -27,12 +27,14 @@ GivenCompute group_of(const std::string& name, bool is_kind,
   out.name = name;
   out.is_kind = is_kind;
   std::vector<double> rows;
+  int64_t refused = 0;
   for (const auto* p : prompts) {
     if (p->failed) {
       ++out.failed;
       continue;
     }
     ++out.n;
+    refused += p->refused;
     out.tokens += static_cast<double>(p->tokens);
     rows.insert(rows.end(), {1, p->k, p->flops, static_cast<double>(p->tokens)});
   }
@@ -46,6 +48,7 @@ GivenCompute group_of(const std::string& name, bool is_kind,
   out.k = e[0];
   out.flops = e[1];
   out.flops_per_token = e[2];
+  out.refused = tasks::share(refused, out.n);
   return out;
 }
 
@@ -121,8 +124,30 @@ PromptAudit prompt_audit(const std::string& task, const std::vector<GivenPrompt>
   return out;
 }
 
+void add_filter(const std::vector<GivenPrompt>& prompts, const std::string& filter,
+                int64_t without_text, PromptAudit* audit) {
+  auto& out = audit->filtered.emplace();
+  out.filter = filter;
+  out.without_text = without_text;
+  if (without_text > 0) return;
+  auto turned_away = prompts;
+  for (auto& p : turned_away)
+    if (p.refused) p.k = p.flops = 0;
+  auto again = prompt_audit(audit->task, turned_away);
+  out.groups = std::move(again.groups);
+  out.counterparts = std::move(again.counterparts);
+}
+
 std::vector<std::string> findings(const PromptAudit& a) {
   std::vector<std::string> out;
+  if (a.filtered && a.filtered->without_text == 0) {
+    std::string shares;
+    for (const auto& g : a.filtered->groups)
+      if (!g.is_kind && g.refused.value)
+        shares += fmt::format("{}{:.1f}% of the {} prompts", shares.empty() ? "" : " and ",
+                              100 * *g.refused.value, g.name);
+    out.push_back(fmt::format("the filter {} would turn away {}", a.filtered->filter, shares));
+  }
   if (a.alone > 0)
     out.push_back(fmt::format(
         "{} harmful prompts have no counterpart in this run (--limit N keeps pairs together, "

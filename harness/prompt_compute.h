@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct GivenPrompt {
   bool failed = false;  // no grant, counts nowhere else
   double k = 0, flops = 0;
   int64_t tokens = 0;
+  bool refused = false;  // by a filter
 };
 
 struct GivenCompute {
@@ -24,6 +26,7 @@ struct GivenCompute {
   int64_t n = 0, failed = 0;
   double tokens = 0;                          // mean
   tasks::Estimate k, flops, flops_per_token;  // means; FLOPs over tokens, sums
+  tasks::Estimate refused;                    // share; with a filter only
 };
 
 // Harmful prompts beside their harmless counterparts, those of equal theme and number.
@@ -37,15 +40,27 @@ struct CounterpartReport {
   double p_holm = 1;                      // over the themes; "all" is not among them
 };
 
+// The same prompts if a filter had turned some away before any model read them: these run no expert
+// and cost no FLOPs. The filter's own reading of words is no FLOP either.
+struct FilteredPrompts {
+  std::string filter;        // its name
+  int64_t without_text = 0;  // prompts whose text is not stored: nothing else is known then
+  std::vector<GivenCompute> groups;
+  std::vector<CounterpartReport> counterparts;
+};
+
 struct PromptAudit {
   std::string task;
   int64_t n = 0, failed = 0;
   std::vector<GivenCompute> groups;
   std::vector<CounterpartReport> counterparts;  // empty where no prompt has one
   int64_t alone = 0;  // harmful prompts whose counterpart did not run, where harmless ones did
+  std::optional<FilteredPrompts> filtered;
 };
 
 PromptAudit prompt_audit(const std::string& task, const std::vector<GivenPrompt>&);
+void add_filter(const std::vector<GivenPrompt>&, const std::string& filter, int64_t without_text,
+                PromptAudit*);
 
 // One sentence each, as findings of harness/audit_report.h.
 std::vector<std::string> findings(const PromptAudit&);

@@ -22,17 +22,51 @@ TextTable groups_table(const PromptAudit& a) {
   return table;
 }
 
-TextTable counterparts_table(const PromptAudit& a) {
+TextTable counterparts_table(const std::vector<CounterpartReport>& counterparts) {
   TextTable table({{"theme"},
                    {"pairs", Align::right},
                    {"k, harmful less harmless [95%]"},
                    {"p", Align::right},
                    {"FLOPs ratio"},
                    {"FLOPs a token, ratio"}});
-  for (const auto& c : a.counterparts)
+  for (const auto& c : counterparts)
     table.add({c.theme, std::to_string(c.n), show(c.k_difference), fmt::format("{:.4f}", c.p_holm),
                show(c.flops_ratio), show(c.flops_per_token_ratio)});
   return table;
+}
+
+// Beside what the same prompts cost without the filter.
+TextTable filtered_table(const PromptAudit& a) {
+  TextTable table({{"prompts"},
+                   {"n", Align::right},
+                   {"refused [95%]"},
+                   {"mean k, none refused"},
+                   {"with the filter"},
+                   {"GFLOPs, none refused"},
+                   {"with the filter"}});
+  for (size_t i = 0; i < a.groups.size(); ++i) {
+    const auto &plain = a.groups[i], &filtered = a.filtered->groups.at(i);
+    table.add({(plain.is_kind ? "  " : "") + plain.name, std::to_string(plain.n),
+               percent(filtered.refused), show(plain.k), show(filtered.k), giga(plain.flops, 1e9),
+               giga(filtered.flops, 1e9)});
+  }
+  return table;
+}
+
+void render_filter(const PromptAudit& a, Page* page) {
+  page->heading(fmt::format("If the filter {} turned prompts away", a.filtered->filter), 3);
+  if (a.filtered->without_text > 0) {
+    page->line(fmt::format("n/a: the text of {} prompts is not stored (run --no-text)",
+                           a.filtered->without_text));
+    return;
+  }
+  page->table(filtered_table(a));
+  if (!a.filtered->counterparts.empty()) {
+    page->line("");
+    page->table(counterparts_table(a.filtered->counterparts));
+  }
+  page->line("");
+  page->line("A refused prompt runs no expert and costs nothing; it counts in every mean.");
 }
 
 }  // namespace
@@ -43,11 +77,13 @@ void render_prompts(const PromptAudit& a, Page* page) {
   for (const auto& f : findings(a)) page->item(f);
   page->heading("What the prompts were given", 3);
   page->table(groups_table(a));
-  if (a.counterparts.empty()) return;
-  page->heading("Harmful prompts beside their harmless counterparts", 3);
-  page->table(counterparts_table(a));
-  page->line("");
-  page->line("p: sign-flip of k; of the themes adjusted (Holm). Ratios: harmful over harmless.");
+  if (!a.counterparts.empty()) {
+    page->heading("Harmful prompts beside their harmless counterparts", 3);
+    page->table(counterparts_table(a.counterparts));
+    page->line("");
+    page->line("p: sign-flip of k; of the themes adjusted (Holm). Ratios: harmful over harmless.");
+  }
+  if (a.filtered) render_filter(a, page);
 }
 
 }  // namespace harness

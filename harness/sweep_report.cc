@@ -190,7 +190,7 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
   for (const auto& t : results::tasks_of_run(store, run.run_id)) {
     struct Seen {
       SweepQuestion question;
-      std::map<int32_t, Mean> flops, nll, as_is;
+      std::map<int32_t, Mean> flops, nll, as_is, as_is_nll;
     };
     std::map<std::pair<std::string, std::string>, Seen> questions;  // by sample and shift
     std::map<std::pair<std::string, int32_t>, CellSums> sums;       // by shift and k
@@ -220,6 +220,7 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
         seen.flops[k].add(static_cast<double>(a.attempt.useful->total()));
       if (!a.verdict) return true;
       seen.nll[k].add(a.verdict->gold_nll_nats);
+      if (!other_way) seen.as_is_nll[k].add(a.verdict->gold_nll_nats);
       c.nll.add(a.verdict->gold_nll_nats);
       c.margin.add(a.verdict->margin_nats);
       if (!a.verdict->correct) return true;
@@ -264,6 +265,8 @@ Sweep read_sweep(const results::ResultStore& store, const std::string& run_uuid)
         if (m.value()) seen.question.as_is[k] = *m.value();
       for (const auto& [k, m] : seen.nll)
         if (m.value()) seen.question.gold_nll[k] = *m.value();
+      for (const auto& [k, m] : seen.as_is_nll)
+        if (m.value()) seen.question.as_is_nll[k] = *m.value();
       s.questions.push_back(std::move(seen.question));
     }
   }

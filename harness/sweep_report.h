@@ -26,12 +26,13 @@ const char* need_name(Need);
 // Option orders and wordings are ways to ask one question; under a shift it is another question.
 struct SweepQuestion {
   std::string task, sample, cluster;
-  std::string shift = "clean";         // or name:severity, with its seed when it draws
-  std::map<int32_t, double> correct;   // k -> share of the graded ways that were right
-  std::map<int32_t, int> graded;       // k -> ways
-  std::map<int32_t, double> as_is;     // k -> share right of the query as it is, one way only
-  std::map<int32_t, double> flops;     // k -> useful FLOPs, mean over the ways that counted them
-  std::map<int32_t, double> gold_nll;  // k -> nats, mean over the ways that have it
+  std::string shift = "clean";          // or name:severity, with its seed when it draws
+  std::map<int32_t, double> correct;    // k -> share of the graded ways that were right
+  std::map<int32_t, int> graded;        // k -> ways
+  std::map<int32_t, double> as_is;      // k -> share right of the query as it is, one way only
+  std::map<int32_t, double> flops;      // k -> useful FLOPs, mean over the ways that counted them
+  std::map<int32_t, double> gold_nll;   // k -> nats, mean over the ways that have it
+  std::map<int32_t, double> as_is_nll;  // the same of the query as it is
   bool reliable(int32_t k) const;
   // Known when every k of the grid is graded.
   std::optional<Need> need(const std::vector<int32_t>& grid) const;

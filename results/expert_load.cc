@@ -43,4 +43,19 @@ std::vector<ExpertLoad> expert_load(const ResultStore& store, int64_t run_id) {
   return out;
 }
 
+void for_each_expert_counts(const ResultStore& store, int64_t run_id,
+                            const std::function<void(int64_t, const ExpertCounts&)>& f) {
+  StoreReader reader(store);
+  Database& db = reader.db();
+  Statement s = db.prepare(
+      "SELECT v.attempt_id FROM v_attempt v JOIN attempt_expert e ON e.attempt_id = v.attempt_id "
+      "WHERE v.run_id = ?");
+  s.bind(1, run_id);
+  AttemptParts parts(db);
+  while (s.step()) {
+    const int64_t id = s.integer(0);
+    if (const auto counts = parts.experts(id)) f(id, *counts);
+  }
+}
+
 }  // namespace results

@@ -105,6 +105,10 @@ struct ExpertLoad {
 };
 std::vector<ExpertLoad> expert_load(const ResultStore&, int64_t run_id);
 
+// The same of every attempt by itself; attempts without counts are passed over.
+void for_each_expert_counts(const ResultStore&, int64_t run_id,
+                            const std::function<void(int64_t attempt_id, const ExpertCounts&)>&);
+
 // Sum of the executed FLOPs of a run's shared prefixes.
 FlopsByPart prefix_flops(const ResultStore&, int64_t run_id);
 // The same for the prefixes that attempts of one task under one policy used. A prefix of several

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "harness/drift.h"
+#include "harness/prediction.h"
 
 namespace harness {
 namespace {
@@ -209,10 +210,10 @@ TEST_F(AllocationTest, CalibrationIsOfTheStatedProbabilities) {
   const auto p = prediction_report(all(), kGrid);
   EXPECT_TRUE(p.by_complexity);
   EXPECT_EQ(p.spearman.value, 1);
-  EXPECT_EQ(p.by_k[0].brier, 0.25);
-  EXPECT_EQ(p.by_k[0].ece, 0);
-  EXPECT_NEAR(p.by_k[3].ece.value(), 0.1, 1e-12);
-  EXPECT_FALSE(p.by_k[1].brier);  // nothing stated at k = 2
+  EXPECT_EQ(p.by_k[0].calibration.brier.value, 0.25);
+  EXPECT_EQ(p.by_k[0].calibration.ece.value, 0);
+  EXPECT_NEAR(*p.by_k[3].calibration.ece.value, 0.1, 1e-12);
+  EXPECT_FALSE(p.by_k[1].calibration.brier.value);  // nothing stated at k = 2
 }
 
 class DriftTest : public AllocationTest {
@@ -233,7 +234,7 @@ TEST_F(DriftTest, OnlyWhatTheNeedDoesNotFollowIsExcess) {
     pair({1, 1, 1, 1}, 1, {0, 0, 1, 1}, 4);                   // needs more, gets more
     pair({0, 1, 1, 1}, 2, {0, 1, 1, 1}, i % 2 == 0 ? 8 : 2);  // needs the same
   }
-  const auto reports = drift_reports(all(), kGrid, 0.1);
+  const auto reports = drift_reports(twins_by_form(all()), kGrid, 0.1);
   ASSERT_EQ(reports.size(), 1u);
   const auto& d = reports[0];
   EXPECT_EQ(d.form, "typos:2");
@@ -255,7 +256,7 @@ TEST_F(DriftTest, OnlyWhatTheNeedDoesNotFollowIsExcess) {
 
 TEST_F(DriftTest, AConstantKHasNone) {
   for (int i = 0; i < 10; ++i) pair({0, 0, 1, 1}, 4, {0, 0, 0, 1}, 4);
-  const auto reports = drift_reports(all(), kGrid, 0.1);
+  const auto reports = drift_reports(twins_by_form(all()), kGrid, 0.1);
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_EQ(reports[0].drift.value, 0);
   EXPECT_EQ(reports[0].drift_p, 1);
@@ -274,7 +275,7 @@ TEST_F(DriftTest, FailuresCountAsWrongAndHaveNoK) {
     queries_.back().right = false;
     queries_.back().need = nullptr;
   }
-  const auto d = drift_reports(all(), kGrid, 0.1)[0];
+  const auto d = drift_reports(twins_by_form(all()), kGrid, 0.1)[0];
   EXPECT_EQ(d.n, 8);
   EXPECT_EQ(d.failed, 3);
   EXPECT_EQ(d.drift.value, 1);
@@ -285,7 +286,7 @@ TEST_F(DriftTest, FailuresCountAsWrongAndHaveNoK) {
 
 TEST_F(DriftTest, NeedsThatVanishAreCounted) {
   for (int i = 0; i < 12; ++i) pair({0, 1, 1, 1}, 2, {0, 1, 1, i < 5 ? 0.0 : 1.0}, 2);
-  const auto d = drift_reports(all(), kGrid, 0.1)[0];
+  const auto d = drift_reports(twins_by_form(all()), kGrid, 0.1)[0];
   EXPECT_EQ(d.n_need, 7);
   EXPECT_EQ(d.lost, 5);
   EXPECT_EQ(d.gained, 0);
@@ -299,7 +300,7 @@ TEST_F(DriftTest, ANeutralEditOfTheSameLengthIsSetBeside) {
     neutral.k = 3;
     queries_.push_back(neutral);
   }
-  const auto reports = drift_reports(all(), kGrid, 0.1);
+  const auto reports = drift_reports(twins_by_form(all()), kGrid, 0.1);
   ASSERT_EQ(reports.size(), 2u);
   EXPECT_EQ(reports[0].drift.value, 3);
   EXPECT_EQ(reports[0].beside_neutral.value, 1);
