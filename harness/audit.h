@@ -9,6 +9,7 @@
 
 #include "harness/allocation.h"
 #include "harness/drift.h"
+#include "harness/fallback_effect.h"
 #include "harness/prompt_compute.h"
 #include "harness/sweep_report.h"
 
@@ -49,6 +50,7 @@ struct TaskAudit {
   std::vector<DriftReport> drifts;
   // Shifted queries whose need the sweep knows, as a whole of their own.
   std::vector<std::pair<std::string, AllocationReport>> shifted;
+  std::vector<FallbackEffect> fallback;  // by form, clean first; empty without a fallback
   std::vector<WorstQuery> worst_under, worst_over;
 };
 
