@@ -27,6 +27,9 @@ struct AuditedQuery {
   bool uniform = false;  // every token and layer ran k
   bool capped = false;
   std::optional<double> k_uncapped, complexity;
+  // Of a policy with a fallback.
+  std::optional<double> ood_score, k_without_fallback;
+  bool ood_flagged = false;
   double flops = 0;                // useful, the predictor's own included
   std::map<int32_t, double> p_k;   // predicted P(right | k)
   std::optional<double> gold_nll;  // nats

@@ -106,6 +106,10 @@ class Reader {
       q.capped = a.attempt.capped.value_or(0) == 1;
       if (a.attempt.k_uncapped) q.k_uncapped = static_cast<double>(*a.attempt.k_uncapped);
       q.complexity = a.attempt.complexity;
+      q.ood_score = a.attempt.ood_score;
+      q.ood_flagged = a.attempt.ood_flagged.value_or(0) == 1;
+      if (a.attempt.k_without_fallback)
+        q.k_without_fallback = static_cast<double>(*a.attempt.k_without_fallback);
       q.flops = static_cast<double>(a.attempt.useful->total());
       q.p_k = predicted(a.attempt.p_k_json);
       q.prompt_tokens = a.attempt.prompt_tokens.value_or(0);
@@ -207,6 +211,7 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   out.expert_drifts = expert_drifts(twins, experts.counts, experts.n_shared);
   for (const auto& [form, members] : shifted)
     out.shifted.emplace_back(form, allocation_report(members, grid, s.lambda));
+  out.fallback = fallback_effects(all, grid, s.lambda);
   auto worst = worst_queries(known, grid, static_cast<size_t>(s.max_worst));
   std::set<int64_t> attempts;
   for (const auto* list : {&worst.under, &worst.over})

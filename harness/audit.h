@@ -12,6 +12,7 @@
 #include "harness/audit_parts.h"
 #include "harness/drift.h"
 #include "harness/expert_drift.h"
+#include "harness/fallback_effect.h"
 #include "harness/graded.h"
 #include "harness/prediction.h"
 #include "harness/prompt_compute.h"
@@ -50,6 +51,7 @@ struct TaskAudit {
   std::vector<ExpertDrift> expert_drifts;
   // Shifted queries whose need the sweep knows, as a whole of their own.
   std::vector<std::pair<std::string, AllocationReport>> shifted;
+  std::vector<FallbackEffect> fallback;  // by form, clean first; empty without a fallback
   std::vector<WorstQuery> worst_under, worst_over;
 };
 

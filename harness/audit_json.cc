@@ -175,6 +175,19 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
   j["outside_difficulty"] = t.outside ? to_json(*t.outside) : json();
   for (const auto& d : t.drifts) j["shifts"].push_back(to_json(d));
   for (const auto& [form, a] : t.shifted) j["shifted"][form] = to_json(a);
+  for (const auto& f : t.fallback)
+    j["fallback"].push_back({{"shift", f.form},
+                             {"n", f.n},
+                             {"flagged", f.flagged},
+                             {"compared", f.compared},
+                             {"seed_items", f.seed_items},
+                             {"mean_k", to_json(f.k)},
+                             {"mean_k_without", to_json(f.k_without)},
+                             {"accuracy", to_json(f.accuracy)},
+                             {"accuracy_without", to_json(f.accuracy_without)},
+                             {"lambda_regret", to_json(f.regret)},
+                             {"lambda_regret_without", to_json(f.regret_without)},
+                             {"lambda_regret_saved", to_json(f.regret_saved)}});
   for (const auto& w : t.worst_under) j["worst_under"].push_back(to_json(w));
   for (const auto& w : t.worst_over) j["worst_over"].push_back(to_json(w));
   return j;

@@ -197,6 +197,37 @@ void render_clean(const TaskAudit& t, double lambda, Page* page) {
   page->table(prediction_table(p));
 }
 
+TextTable fallback_table(const TaskAudit& t) {
+  TextTable table({{"shift"},
+                   {"n", Align::right},
+                   {"flagged [95%]"},
+                   {"compared", Align::right},
+                   {"mean k"},
+                   {"without"},
+                   {"accuracy"},
+                   {"without"},
+                   {"regret"},
+                   {"saved [95%]"}});
+  for (const auto& f : t.fallback)
+    table.add({f.form, std::to_string(f.n), share_of(f.flagged, f.n), std::to_string(f.compared),
+               show(f.k), show(f.k_without), percent(f.accuracy), percent(f.accuracy_without),
+               show(f.regret, 1, 4), show(f.regret_saved, 1, 4)});
+  return table;
+}
+
+void render_fallback(const Audit& audit, const TaskAudit& t, Page* page) {
+  if (t.fallback.empty()) return;
+  page->heading("Questions that the policy's fallback decided, with it and without", 3);
+  page->table(fallback_table(t));
+  page->line("");
+  page->line(
+      "flagged: more unlike the questions of training than the predictor's threshold. compared:");
+  page->line(
+      fmt::format("flagged ones of which the sweep knows both k; accuracy and regret (lambda {}) "
+                  "by its answers.",
+                  audit.lambda));
+}
+
 void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   page->heading(fmt::format("{}  (n {}, chance {})", t.task, t.clean.n,
                             t.chance ? fmt::format("{:.2f}", *t.chance) : "n/a"),
@@ -230,6 +261,7 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   }
   render_outside(t, page);
   render_drifts(t, page);
+  render_fallback(audit, t, page);
   render_worst(t, page);
 }
 

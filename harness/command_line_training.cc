@@ -20,6 +20,20 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   sub->add_option("--sweep", o.sweep,
                   "run to learn from: uuid or its beginning, or 'latest' (default: newest sweep)");
   add_db(sub, o.db);
+  sub->add_flag("--online", o.online,
+                "without a sweep: the engine answers each question of --tasks at the k that the "
+                "policy draws, and only that is learned from (REINFORCE)");
+  sub->add_option("-t,--tasks", o.online_tasks, "of --online, comma-separated")->delimiter(',');
+  sub->add_option("-f,--num-fewshot", o.num_fewshot, "of --online (default: the task's own)");
+  sub->add_option("-L,--limit", o.limit, "of --online: only the first N samples of each subject")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--sample", o.sample, "of --online: only N samples of each task, by --seed")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--grid", o.grid, "of --online: budgets (default: every k of the model)")
+      ->delimiter(',');
+  sub->add_option("--held-out", o.held_out,
+                  "of --online: share of the questions that only judge the result, at every k")
+      ->capture_default_str();
   sub->add_option("-M,--model", o.model, "path or catalog name (default: the sweep's)");
   add_data(sub, o.data, o.allow_unverified);
   sub->add_option("-o,--out", o.out, "file to write, for run --policy predictor:FILE")
@@ -40,6 +54,12 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   sub->add_flag("--ood", o.ood,
                 "also: how well the sweep's shifted questions are recognised as out of "
                 "distribution, and what fallbacks for them are worth at equal FLOPs");
+  sub->add_option(
+      "--fallback", o.fallback,
+      "DETECTOR:FALLBACK for questions that are more unlike those of the sweep than 95% "
+      "of these, which none of them was trained on, are: mahalanobis or nearest; full "
+      "(the largest k), fixed (the one best k), shrink (towards the mean p_k), cap (at "
+      "most the one best k)");
   sub->add_option("--mu", o.mu, "price of lateness: predicted time beyond --latency-cap, in caps")
       ->capture_default_str();
   sub->add_option("--latency-cap", o.latency_cap_ms, "ms, for --mu");
@@ -50,7 +70,9 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
       ->delimiter(',')
       ->capture_default_str();
   sub->add_option("--folds", o.folds, "for cross-fitting by seed item")->capture_default_str();
-  sub->add_option("--epochs", o.epochs, "at most (default: 300); training stops early")
+  sub->add_option("--epochs", o.epochs,
+                  "at most (default: 300); training stops early. --online: passes over the "
+                  "questions, all of them (default: 60)")
       ->check(CLI::PositiveNumber);
   sub->add_option("--seed", o.seed, "of folds, weights, order and draws")->capture_default_str();
   sub->add_option("--write-tables", o.tables,

@@ -100,6 +100,11 @@ int command_predict(const PredictOptions& o) {
                                  {"flops_needed", nullptr},
                                  {"flops_full", p.flops_full},
                                  {"predictor_flops", p.own_flops}};
+      if (p.decision.ood_score) {
+        one["ood_score"] = *p.decision.ood_score;
+        one["ood_flagged"] = p.decision.ood_flagged;
+        one["k_without_fallback"] = *p.decision.k_without_fallback;
+      }
       if (p.decision.complexity) one["complexity"] = *p.decision.complexity;
       for (const auto& [k, probability] : p.decision.p_correct_by_k)
         one["p_k"].push_back({k, probability});
@@ -111,28 +116,47 @@ int command_predict(const PredictOptions& o) {
     fmt::print("[{}]\n", lines);
     return kOk;
   }
-  TextTable table({{"k", Align::right},
-                   {"complexity", Align::right},
-                   {"P(right)", Align::right},
-                   {"needed k", Align::right},
-                   {"FLOPs", Align::right},
-                   {"of full", Align::right},
-                   {"tokens", Align::right},
-                   {"question"}});
-  for (const auto& p : all)
-    table.add({std::to_string(p.decision.budget.k),
-               p.decision.complexity ? fmt::format("{:.2f}", *p.decision.complexity) : "n/a",
-               p_right(p.decision), p.k_needed ? std::to_string(*p.k_needed) : "n/a",
-               si(static_cast<double>(p.flops)),
-               p.flops_full > 0 ? fmt::format("{:.3f}", static_cast<double>(p.flops) /
-                                                            static_cast<double>(p.flops_full))
-                                : "n/a",
-               std::to_string(p.tokens), shortened(p.question)});
+  const auto& fallback = predictor->fallback();
+  std::vector<TextTable::Column> columns{{"k", Align::right},        {"complexity", Align::right},
+                                         {"P(right)", Align::right}, {"needed k", Align::right},
+                                         {"FLOPs", Align::right},    {"of full", Align::right},
+                                         {"tokens", Align::right}};
+  if (fallback) {
+    columns.push_back({"unlike", Align::right});
+    columns.push_back({"k without fallback", Align::right});
+  }
+  columns.push_back({"question"});
+  TextTable table(columns);
+  for (const auto& p : all) {
+    std::vector<std::string> cells{
+        std::to_string(p.decision.budget.k),
+        p.decision.complexity ? fmt::format("{:.2f}", *p.decision.complexity) : "n/a",
+        p_right(p.decision),
+        p.k_needed ? std::to_string(*p.k_needed) : "n/a",
+        si(static_cast<double>(p.flops)),
+        p.flops_full > 0 ? fmt::format("{:.3f}", static_cast<double>(p.flops) /
+                                                     static_cast<double>(p.flops_full))
+                         : "n/a",
+        std::to_string(p.tokens)};
+    if (fallback) {
+      cells.push_back(
+          fmt::format("{:.2f}{}", *p.decision.ood_score, p.decision.ood_flagged ? " !" : ""));
+      cells.push_back(std::to_string(*p.decision.k_without_fallback));
+    }
+    cells.push_back(shortened(p.question));
+    table.add(std::move(cells));
+  }
   fmt::print("{}", o.format == Format::markdown ? table.markdown() : table.terminal());
   fmt::print(
       "\nFLOPs of the question read once at its k, demonstrations and answer apart; the decision "
       "itself costs {}.\nneeded k: the least with P(right) >= {}.\n",
       si(static_cast<double>(all.front().own_flops)), o.target);
+  if (fallback)
+    fmt::print(
+        "unlike: {} distance to the questions of training; !: above {:.4g}, so that {} "
+        "decided.\n",
+        engine::ood_detector_name(fallback->choice.detector), fallback->threshold,
+        fallback->choice.label());
   return kOk;
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +9,10 @@
 
 #include "harness/commands.h"
 #include "harness/exit_code.h"
+#include "harness/online_training.h"
+#include "harness/progress.h"
 #include "harness/stored_runs.h"
+#include "harness/text_table.h"
 #include "harness/training_report.h"
 #include "results/queries.h"
 
@@ -44,6 +48,20 @@ void check(const TrainOptions& o) {
     throw UsageError("--mu, --latency-cap and --latency-coefficients: all three, or none");
   if (o.latency_cap_ms && !(*o.latency_cap_ms > 0))
     throw UsageError(fmt::format("--latency-cap {}: want more than 0 ms", *o.latency_cap_ms));
+  if (!o.fallback.empty()) {
+    const auto choice = engine::parse_fallback(o.fallback);
+    if (!choice)
+      throw UsageError(fmt::format(
+          "--fallback {}: want mahalanobis or nearest, a colon, and full, fixed, shrink or cap",
+          printable(o.fallback)));
+    if (choice->fallback == engine::Fallback::shrink &&
+        o.objective != engine::train::Objective::success)
+      throw UsageError(fmt::format(
+          "--fallback {}: shrink mixes the p_k that decide: --objective success", o.fallback));
+    if (o.hidden == std::vector<int64_t>{0})
+      throw UsageError(
+          fmt::format("--fallback {}: measures in a hidden layer, but --hidden is 0", o.fallback));
+  }
   const auto folder = std::filesystem::path(o.out).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder))
     throw UsageError(fmt::format("--out {}: there is no such folder", o.out));
@@ -58,6 +76,7 @@ TrainingPlan plan_of(const TrainOptions& o) {
   p.folds = o.folds;
   p.curve = o.curve;
   p.ood = o.ood;
+  if (!o.fallback.empty()) p.fallback = engine::parse_fallback(o.fallback);
   p.threads = o.threads > 0 ? o.threads
                             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   auto& t = p.options;
@@ -86,6 +105,11 @@ std::string newest_sweep(const results::ResultStore& store) {
 
 int command_train(const TrainOptions& o) {
   check(o);
+  if (o.online) return command_train_online(o, plan_of(o).options);
+  if (!o.online_tasks.empty() || !o.grid.empty() || o.limit > 0 || o.sample > 0 || o.num_fewshot)
+    throw UsageError(
+        "--tasks, --grid, --limit, --sample and --num-fewshot: only with --online; "
+        "else they are the sweep's");
   const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
   const auto run = o.sweep.empty() ? newest_sweep(*store) : find_run(*store, o.sweep);
   auto spec = spec_of_sweep(*store, run, o.model);
@@ -97,7 +121,12 @@ int command_train(const TrainOptions& o) {
   if (o.latency_cap_ms) penalty = {*o.latency_cap_ms, o.latency_file};
   const auto data = read_training_data(*store, run, spec, model, penalty, o.ood);
   const auto plan = plan_of(o);
-  auto result = train(data, plan);
+  std::optional<Progress> progress;  // for people: a script learns nothing from it
+  if (isatty(STDERR_FILENO) == 1) progress.emplace("train", fits(plan));
+  auto result = train(data, plan, [&] {
+    if (progress) progress->step();
+  });
+  progress.reset();
   result.predictor.training_json = training_json(data, plan, result);
   engine::write_predictor(o.out, result.predictor);
   fmt::print("{}", render_training(data, plan, result, o.format));

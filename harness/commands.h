@@ -51,7 +51,15 @@ struct TrainOptions {
   int folds = 5;
   uint64_t seed = 0;
   bool curve = false, ood = false;
-  std::string tables;  // folder for the cross-fitted decisions; empty = none
+  std::string fallback;  // "mahalanobis:full" (engine/policy/fallback.h); empty = none
+  std::string tables;    // folder for the cross-fitted decisions; empty = none
+  // Without a sweep: the engine answers what the policy draws.
+  bool online = false;
+  std::vector<std::string> online_tasks;
+  std::optional<int> num_fewshot;
+  int64_t limit = 0, sample = 0;  // as in RunSpec
+  std::vector<int32_t> grid;      // empty = every k that the model runs
+  double held_out = 0.25;         // share of the seed items that are kept to judge by
   int threads = 0;
   Format format = Format::table;
 };

@@ -2,12 +2,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/train/fallback_fit.h"
 #include "harness/ood_study.h"
 #include "harness/text_table.h"
 
 namespace harness {
 namespace {
 
+using namespace engine;
 using namespace engine::train;
 using nlohmann::ordered_json;
 

@@ -5,11 +5,14 @@
 #include <limits>
 #include <map>
 
+#include "engine/train/fallback_fit.h"
+#include "engine/train/match_cost.h"
 #include "tasks/ranks.h"
 
 namespace harness {
 namespace {
 
+using namespace engine;
 using namespace engine::train;
 
 constexpr size_t kMissed =
@@ -34,12 +37,6 @@ struct Scored {
   double score[kDetectors] = {};
   int64_t cluster() const { return rows->cluster[static_cast<size_t>(row)]; }
 };
-
-double quantile(std::vector<double> v, double q) {
-  std::sort(v.begin(), v.end());
-  const auto i = static_cast<size_t>(std::ceil(q * static_cast<double>(v.size())));
-  return v[std::clamp<size_t>(i, 1, v.size()) - 1];
-}
 
 class Study {
  public:
@@ -105,15 +102,8 @@ class Study {
       const auto& rows = fit_.folds[f].train;
       FoldView view;
       for (const auto d : kOodDetectors) view.detectors.emplace_back(d, ex, rows, model(f));
-      view.prior.assign(static_cast<size_t>(ex.n_k()), 0);
-      std::vector<double> reward(view.prior.size());
-      for (const int64_t r : rows)
-        for (int64_t k = 0; k < ex.n_k(); ++k) {
-          const auto i = static_cast<size_t>(k);
-          view.prior[i] += ex.success[ex.at(r, k)] / static_cast<double>(rows.size());
-          reward[i] += ex.reward(r, k, lambda_, mu_);
-        }
-      view.fixed = argmax(reward);
+      view.prior = mean_success(ex, rows);
+      view.fixed = best_fixed(ex, rows, lambda_, mu_);
       folds_.push_back(std::move(view));
       for (const int64_t r : fit_.folds[f].test) fold_of_[ex.cluster[static_cast<size_t>(r)]] = f;
     }
@@ -141,7 +131,7 @@ class Study {
         std::vector<double> scores;
         for (const Scored& q : questions_)
           if (!q.shifted && q.fold != f) scores.push_back(q.score[d]);
-        folds_[f].thresholds[d] = quantile(std::move(scores), 1 - kFlaggedClean);
+        folds_[f].thresholds[d] = flag_threshold(std::move(scores));
       }
   }
 

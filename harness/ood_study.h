@@ -6,20 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "engine/policy/fallback.h"
 #include "engine/train/cross_fit.h"
-#include "engine/train/fallback.h"
 #include "engine/train/ood_score.h"
 #include "harness/training_data.h"
 #include "tasks/bootstrap.h"
 
 namespace harness {
 
-// Clean questions that score higher than the threshold are flagged too: this share of them.
-inline constexpr double kFlaggedClean = 0.05;
-
 // How well one detector tells the questions under one shift from the clean ones.
 struct Detection {
-  engine::train::OodDetector detector = engine::train::OodDetector::mahalanobis;
+  engine::OodDetector detector = engine::OodDetector::mahalanobis;
   tasks::Estimate auroc;       // by seed items, clean ones included
   double false_positives = 0;  // share of clean questions flagged where 95% of these are
   double flagged = 0;          // share above the threshold
@@ -27,8 +24,8 @@ struct Detection {
 
 // What a fallback brings under one shift, beside deciding as ever.
 struct FallbackGain {
-  engine::train::OodDetector detector = engine::train::OodDetector::mahalanobis;
-  engine::train::Fallback fallback = engine::train::Fallback::none;
+  engine::OodDetector detector = engine::OodDetector::mahalanobis;
+  engine::Fallback fallback = engine::Fallback::none;
   tasks::Estimate regret_saved;  // of lambda-regret, a question; above 0 = the fallback is better
 };
 
@@ -41,8 +38,8 @@ struct ShiftStudy {
 };
 
 struct FallbackRow {
-  engine::train::OodDetector detector = engine::train::OodDetector::mahalanobis;
-  engine::train::Fallback fallback = engine::train::Fallback::none;
+  engine::OodDetector detector = engine::OodDetector::mahalanobis;
+  engine::Fallback fallback = engine::Fallback::none;
   bool matched = false;  // else the flagged questions alone cost more
   bool cheaper = false;  // it cannot spend as much: its regret is not at equal FLOPs
   double lambda = 0, cost = 0, regret_clean = 0, regret_shifted = 0;

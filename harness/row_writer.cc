@@ -61,6 +61,11 @@ void put_decision(const Observation& o, results::AttemptRow* a) {
     a->k_uncapped = *d.k_uncapped;
     a->capped = d.capped ? 1 : 0;
   }
+  if (d.ood_score) {
+    a->ood_score = d.ood_score;
+    a->ood_flagged = d.ood_flagged ? 1 : 0;
+    if (d.k_without_fallback) a->k_without_fallback = *d.k_without_fallback;
+  }
   if (!d.p_correct_by_k.empty()) a->p_k_json = nlohmann::json(d.p_correct_by_k).dump();
   if (d.own_cost.flops > 0) a->predict_us = o.predict_ns / 1000;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/train/export.h"
+#include "engine/train/fallback_fit.h"
 #include "harness/exit_code.h"
 #include "harness/standard_tables.h"
 
@@ -75,9 +76,32 @@ const char* rule_name(Objective o) {
   return "policy";
 }
 
+// The fallback of the exported predictor, and a row of what it does to the cross-fitted policy.
+void add_fallback(const TrainingData& data, const TrainingPlan& plan, const CrossFit& fitted,
+                  const Fitted& whole, TrainingResult* out) {
+  const Examples& ex = data.examples;
+  const double lambda = out->lambda, mu = plan.options.mu;
+  const auto crossed = cross_fallback(*plan.fallback, ex, fitted, lambda, mu);
+  out->flagged = {ex.n, std::count(crossed.flagged.begin(), crossed.flagged.end(), uint8_t{1}),
+                  flag_threshold(crossed.scores)};
+  out->predictor.fallback =
+      fallback_rule(*plan.fallback, ex, all_rows(ex), whole, out->flagged->threshold, lambda, mu);
+  PolicyResult p{"with_fallback",
+                 fmt::format("the same, {} where unlike", plan.fallback->label()),
+                 shares_of(ex, crossed.choices),
+                 whole.flops() + out->predictor.fallback->measure.flops(),
+                 {}};
+  p.outcome = outcome_of(ex, p.shares, p.own_flops, lambda, mu);
+  out->policies.insert(out->policies.begin() + 1, std::move(p));
+}
+
 }  // namespace
 
-TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
+// The policy's folds, those that see the length alone, and the exported one.
+int64_t fits(const TrainingPlan& plan) { return 2 * int64_t{plan.folds} + 1; }
+
+TrainingResult train(const TrainingData& data, const TrainingPlan& plan,
+                     const std::function<void()>& done) {
   const Examples& ex = data.examples;
   TrainingResult out;
   std::vector<int64_t> clusters = ex.cluster;
@@ -91,7 +115,7 @@ TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
   const bool several = plan.curve || plan.target_cost.has_value();
   if (several && plan.objective != Objective::success) options.family = range;
   const auto folds = make_folds(ex, plan.folds, options.seed);
-  const auto fitted = cross_fit(ex, folds, plan.objective, options, plan.threads);
+  const auto fitted = cross_fit(ex, folds, plan.objective, options, plan.threads, done);
   if (plan.target_cost) {
     const auto lambda = lambda_for_cost(ex, fitted, *plan.target_cost, range);
     if (!lambda)
@@ -124,7 +148,7 @@ TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
   const auto lengths = length_features(data);
   auto plain = options;
   plain.family.reset();
-  const auto by_length = cross_fit(lengths, folds, Objective::success, plain, plan.threads);
+  const auto by_length = cross_fit(lengths, folds, Objective::success, plain, plan.threads, done);
   add("length_only", "plug-in that sees the length alone",
       shares_of(ex, by_length.decide(lengths, lambda)), by_length.fitted.front().flops());
   add("best_static", "the one k best in training", best_static(ex, folds, lambda, mu), 0);
@@ -147,9 +171,13 @@ TrainingResult train(const TrainingData& data, const TrainingPlan& plan) {
   }
   // A curve is a report: it changes no exported byte.
   if (!plan.target_cost) options.family.reset();
-  out.predictor = export_predictor(fit(ex, all_rows(ex), plan.objective, options), ex.grid, lambda);
+  const auto rows = all_rows(ex);
+  const Fitted whole = fit(ex, rows, plan.objective, options);
+  if (done) done();
+  out.predictor = export_predictor(whole, ex.grid, lambda);
   out.predictor.model_sha256 = data.weights_sha256;
   out.predictor.features = data.features;
+  if (plan.fallback) add_fallback(data, plan, fitted, whole, &out);
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ struct TrainingPlan {
   int threads = 1;
   bool curve = false;  // also the policy at lambdas over a range
   bool ood = false;    // also the study of shifted questions; the data must hold them
+  // For the exported predictor; the networks must have a hidden layer, and shrink the objective
+  // success.
+  std::optional<engine::FallbackChoice> fallback;
 };
 
 struct PolicyResult {
@@ -40,6 +44,13 @@ struct NeedEstimate {
   std::optional<double> spearman;  // of FLOPs
 };
 
+// Questions that a fallback decides, clean ones: each scored by networks that never saw its seed
+// item.
+struct FlaggedShare {
+  int64_t n = 0, flagged = 0;
+  double threshold = 0;  // of the exported predictor
+};
+
 struct CurvePoint {
   double lambda = 0;
   engine::train::Outcome policy, oracle;
@@ -47,7 +58,8 @@ struct CurvePoint {
 
 struct TrainingResult {
   double lambda = 0;
-  std::vector<PolicyResult> policies;  // the trained one first, the oracle last
+  std::vector<PolicyResult> policies;   // the trained one first, the oracle last
+  std::optional<FlaggedShare> flagged;  // with a fallback
   NeedEstimate need;
   std::vector<CurvePoint> curve;
   std::optional<engine::train::Difference> over_plug_in;  // reward; of a policy head
@@ -60,8 +72,11 @@ struct TrainingResult {
 // P(right) from which a k counts as enough in the estimate of FLOPs.
 inline constexpr double kEnough = 0.5;
 
-// Throws UsageError: fewer seed items than folds; a cost that no lambda comes to.
-TrainingResult train(const TrainingData&, const TrainingPlan&);
+// fitted: called after each of the fits(plan) that it makes. Throws UsageError: fewer seed items
+// than folds; a cost that no lambda comes to.
+TrainingResult train(const TrainingData&, const TrainingPlan&,
+                     const std::function<void()>& fitted = {});
+int64_t fits(const TrainingPlan&);
 
 // Cross-fitted decisions of every policy but the mixture as tables, keyed task:sample. Returns the
 // files. Throws InfrastructureError.

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "datasets/sha256.h"
-#include "engine/policy/latency_cap.h"
 #include "engine/policy/policy_error.h"
 #include "harness/exit_code.h"
 #include "harness/prompt_tokens.h"
@@ -116,17 +115,6 @@ const PlannedSuite& suite_of(const RunPlan& plan, const results::StoredTask& t) 
   throw UsageError(fmt::format("task {} of the sweep is not among its --tasks", t.task.name));
 }
 
-std::optional<engine::LatencyCoefficients> coefficients_of(
-    const std::optional<LatencyPenalty>& penalty, const LoadedModel& model) {
-  if (!penalty) return std::nullopt;
-  engine::PolicyContext context;
-  context.moe = model.engine->config().moe;
-  context.n_layers = model.engine->config().n_layers;
-  context.weights_sha256 = model.weights_sha256;
-  context.sha256 = [](std::string_view b) { return datasets::sha256_hex(std::string(b)); };
-  return engine::LatencyCoefficients::load(penalty->coefficients, context);
-}
-
 // Turns graded questions into rows.
 class RowMaker {
  public:
@@ -137,7 +125,7 @@ class RowMaker {
       rows.features.push_back(*engine::find_feature(name));
   }
   void price_lateness(const std::optional<LatencyPenalty>& penalty) {
-    latency_ = coefficients_of(penalty, model_);
+    latency_ = latency_coefficients(penalty, model_);
     if (penalty) cap_ms_ = penalty->cap_ms;
   }
 
@@ -227,6 +215,17 @@ class RowMaker {
 };
 
 }  // namespace
+
+std::optional<engine::LatencyCoefficients> latency_coefficients(
+    const std::optional<LatencyPenalty>& penalty, const LoadedModel& model) {
+  if (!penalty) return std::nullopt;
+  engine::PolicyContext context;
+  context.moe = model.engine->config().moe;
+  context.n_layers = model.engine->config().n_layers;
+  context.weights_sha256 = model.weights_sha256;
+  context.sha256 = [](std::string_view b) { return datasets::sha256_hex(std::string(b)); };
+  return engine::LatencyCoefficients::load(penalty->coefficients, context);
+}
 
 RunSpec spec_of_sweep(const results::ResultStore& store, const std::string& run_uuid,
                       const std::string& model) {

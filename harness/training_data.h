@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/policy/latency_cap.h"
 #include "engine/policy/question_features.h"
 #include "engine/train/examples.h"
 #include "harness/run_plan.h"
@@ -31,6 +32,10 @@ struct LatencyPenalty {
   double cap_ms = 0;
   std::string coefficients;  // file, engine/policy/latency_cap.h
 };
+
+// Throws ModelFileError, PolicyMismatch.
+std::optional<engine::LatencyCoefficients> latency_coefficients(
+    const std::optional<LatencyPenalty>&, const LoadedModel&);
 
 // What the sweep was made of, to be loaded again: model (or `model`, when not empty), tasks and
 // shots. Throws UsageError: no such run, no sweep.

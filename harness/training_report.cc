@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "engine/train/fallback_fit.h"
 #include "harness/text_table.h"
 #include "harness/training_facts.h"
 
@@ -74,6 +75,13 @@ std::vector<std::string> notes(const TrainingData& data, const TrainingPlan& pla
                               : d.mean > 0 ? "the policy head is better"
                                            : "the plug-in is better"));
   }
+  if (r.flagged)
+    out.push_back(fmt::format(
+        "fallback {}: {} of {} questions flagged ({}), each by networks that never saw it; meant: "
+        "{}. Threshold {:.4g}",
+        plan.fallback->label(), r.flagged->flagged, r.flagged->n,
+        percent(static_cast<double>(r.flagged->flagged) / static_cast<double>(r.flagged->n)),
+        percent(engine::train::kFlaggedClean), r.flagged->threshold));
   if (mine.outcome.gain_interval.lower <= 0)
     out.push_back(
         "no adaptivity gain over a static k or a mixture of them is shown: its interval reaches "
@@ -168,6 +176,12 @@ std::string training_json(const TrainingData& data, const TrainingPlan& plan,
                  {"questions", data.examples.n},
                  {"seed_items", r.clusters}};
   if (plan.target_cost) j["target_cost"] = *plan.target_cost;
+  if (r.flagged)
+    j["fallback"] = {{"rule", plan.fallback->label()},
+                     {"threshold", r.flagged->threshold},
+                     {"flagged", r.flagged->flagged},
+                     {"questions", r.flagged->n},
+                     {"flagged_share_meant", engine::train::kFlaggedClean}};
   j["seen"] = question_marks(data.questions);
   return j.dump();
 }

@@ -196,6 +196,8 @@ struct AttemptRow {
   std::optional<int64_t> k_min, k_max;
   std::optional<int64_t> capped;  // 0 | 1: the latency cap lowered k
   std::optional<int64_t> k_uncapped;
+  std::optional<double> ood_score;  // policies with a fallback: how unlike its training it is
+  std::optional<int64_t> ood_flagged, k_without_fallback;
   std::optional<std::string> p_k_json;  // predictor's estimate of P(right | k): [[k, p], ...]
 
   std::optional<int64_t> prompt_tokens, prefix_tokens, output_tokens;

@@ -15,7 +15,7 @@
 namespace results {
 
 inline constexpr int64_t kApplicationId = 1297042246;  // "MOEF"
-inline constexpr int64_t kSchemaVersion = 3;
+inline constexpr int64_t kSchemaVersion = 4;
 
 struct StoreOptions {
   size_t queue_capacity = 64;  // bundles waiting for the writer; append() blocks when full

@@ -167,6 +167,9 @@ void visit_columns(R& r, V&& v) {
   v("reference_tokens", r.reference_tokens);
   v("warmup", r.warmup);
   v("budget", r.budget);
+  v("ood_score", r.ood_score);
+  v("ood_flagged", r.ood_flagged);
+  v("k_without_fallback", r.k_without_fallback);
 }
 
 template <RowOf<VerdictRow> R, class V>
@@ -258,7 +261,10 @@ struct ColumnReader {
 };
 
 // A column that a migration added: rows of before have no value there and keep their checksum.
-inline bool added_later(std::string_view column) { return column == "budget"; }
+inline bool added_later(std::string_view column) {
+  return column == "budget" || column == "ood_score" || column == "ood_flagged" ||
+         column == "k_without_fallback";
+}
 
 struct ColumnHasher {
   Canonical& canonical;

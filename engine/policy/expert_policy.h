@@ -31,6 +31,11 @@ struct Decision {
   kernels::Cost own_cost;                                  // of deciding; charged to the query
   bool capped = false;                // a cap lowered k, or it did not fit at 1
   std::optional<int32_t> k_uncapped;  // what it would have been
+  // Of a policy with a fallback: how unlike its training the query is, whether that is too much,
+  // and the k that it would have had without the fallback.
+  std::optional<double> ood_score;
+  bool ood_flagged = false;
+  std::optional<int32_t> k_without_fallback;
 };
 
 // A function of the query alone: no clock, no state. decide() may be called from any thread.

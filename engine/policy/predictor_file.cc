@@ -10,8 +10,10 @@
 #include "engine/model_file/printable.h"
 #include "engine/model_file/safetensors.h"
 #include "engine/model_file_error.h"
+#include "engine/policy/plug_in.h"
 #include "engine/policy/policy_error.h"
 #include "engine/policy/policy_file.h"
+#include "engine/policy/predictor_reader.h"
 
 namespace engine {
 namespace {
@@ -20,59 +22,10 @@ constexpr uint64_t kMaxPredictorBytes = 256u << 20;
 constexpr size_t kMaxTrainingBytes = 1u << 20;  // every run of its policy stores them
 constexpr int64_t kMaxHidden = 8;
 
-// The first of the largest.
-size_t argmax(const std::vector<double>& v) {
-  return static_cast<size_t>(std::max_element(v.begin(), v.end()) - v.begin());
-}
-
 double softplus(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 }  // namespace
-
-// Reads one file's tensors with their shapes checked.
-class PredictorNetwork::Reader {
- public:
-  Reader(const std::filesystem::path& path, const SafetensorsFile& file)
-      : path_(path), file_(file) {}
-
-  bool has(const std::string& name) const { return file_.find(name) != nullptr; }
-
-  std::vector<float> floats(const std::string& name, const std::vector<int64_t>& shape) const {
-    const auto* t = file_.find(name);
-    if (t == nullptr) fail(fmt::format("tensor {} is missing", name));
-    if (t->dtype != kernels::Dtype::f32)
-      fail(fmt::format("tensor {} is {}, want F32", name, t->stored_type));
-    if (t->shape != shape)
-      fail(fmt::format("tensor {} is [{}], want [{}]", name, fmt::join(t->shape, ", "),
-                       fmt::join(shape, ", ")));
-    std::vector<float> out(t->size_bytes / sizeof(float));
-    file_.source()->read(t->offset, out.data(), t->size_bytes);
-    for (size_t i = 0; i < out.size(); ++i)
-      if (!std::isfinite(out[i])) fail(fmt::format("tensor {} holds {} at {}", name, out[i], i));
-    return out;
-  }
-
-  // n_out from the file when it is 0.
-  Linear linear(const std::string& name, int64_t n_out, int64_t n_in) const {
-    const auto* t = file_.find(name + ".weight");
-    if (n_out == 0 && t != nullptr && t->shape.size() == 2) n_out = t->shape[0];
-    Linear l;
-    l.n_out = n_out;
-    l.n_in = n_in;
-    l.weight = floats(name + ".weight", {n_out, n_in});
-    l.bias = floats(name + ".bias", {n_out});
-    return l;
-  }
-
-  [[noreturn]] void fail(const std::string& text) const {
-    throw ModelFileError(fmt::format("{}: {}", path_.string(), text));
-  }
-
- private:
-  const std::filesystem::path& path_;
-  const SafetensorsFile& file_;
-};
 
 PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
                                         const PolicyContext& context) {
@@ -99,7 +52,7 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
   const std::string place = path.string() + ": moeval_predictor";
   const auto root_json = parse_strict_json(header->second, place, 4);
   const JsonFields root(root_json, place);
-  root.require_int("version", 1, 1);
+  const auto version = root.require_int("version", 1, 2);
   check_model(path.string(), root.require_string("model_sha256"), context);
   if (const auto activation = root.require_string("activation"); activation != "relu")
     root.fail("activation", fmt::format("is {}, want relu", printable(activation)));
@@ -171,6 +124,11 @@ PredictorNetwork PredictorNetwork::load(const std::filesystem::path& path,
   }
   if (p.success_ != Success::none) p.p_k_ = reader.linear("p_k", n_k, width);
   if (p.rule_ == Rule::logits) p.policy_ = reader.linear("policy", n_k, width);
+  const auto fallback = root.find_object("fallback");
+  if ((version == 2) != fallback.has_value())
+    root.fail("fallback", fmt::format("{}, want it in version 2 and no other (this is version {})",
+                                      fallback ? "is there" : "is missing", version));
+  if (fallback) p.read_fallback(reader, *fallback, p.hidden_.empty() ? 0 : width);
   return p;
 }
 
@@ -236,7 +194,9 @@ PredictorNetwork::Output PredictorNetwork::infer(std::span<const float> features
     check_outputs(o, "policy");
     value.assign(o.begin(), o.end());
   }
-  out.k = k_[argmax(value)];
+  const size_t usual = argmax(value);
+  out.k = out.k_without_fallback = k_[usual];
+  if (fallback_) out.k = k_[fall_back(h, usual, &out)];
   if (!out.p_k.empty()) {
     out.complexity = k_[0];
     for (size_t i = 0; i + 1 < k_.size(); ++i)
@@ -264,6 +224,11 @@ kernels::Cost PredictorNetwork::cost() const {
   for (const Linear& l : hidden_) add(l);
   if (p_k_) add(*p_k_);
   if (policy_) add(*policy_);
+  if (fallback_) {
+    const OodMeasure& m = fallback_->measure;
+    c.flops += m.flops();
+    c.weight_bytes += (m.mean.size() + m.factor.size() + m.rows.size()) * sizeof(float);
+  }
   return c;
 }
 

@@ -2,14 +2,21 @@
 // fp32.
 //
 // File: one safetensors file. Its __metadata__ has the key "moeval_predictor", a JSON text:
-//   {"version": 1,
+//   {"version": 1,                               2 with a fallback
 //    "model_sha256": "<of the weights that it was trained for>",
 //    "features": ["embedding_mean", "embedding_max", "log_tokens", ...],  (question_features.h)
 //    "activation": "relu",
 //    "k": [1, 2, 4, 8, 12, 16],                   budgets that it tells apart, ascending
 //    "p_k": "ordinal",                            or "free"; left out: no such head
-//    "rule": {"kind": "plug_in", "lambda": 0.1, "cost": [0.30, 0.34, ...]}}     one cost per k
-//         or {"kind": "logits"}}
+//    "rule": {"kind": "plug_in", "lambda": 0.1, "cost": [0.30, 0.34, ...]},     one cost per k
+//         or {"kind": "logits"},
+//    "fallback": {"detector": "mahalanobis",      or "nearest"; left out: none
+//                 "kind": "full",                 or "fixed", "shrink", "cap" (fallback.h)
+//                 "units": 64,                    of the last layer, the first ones: what it reads
+//                 "threshold": 9.1,               a score above it is unlike
+//                 "neighbours": 10,               nearest
+//                 "k": 8,                         fixed, cap
+//                 "prior": [0.20, 0.31, ...]}}    shrink: one mean success per k
 // Tensors, all F32:
 //   feature_mean, feature_scale [n_features]      optional: z = (feature - mean) / scale
 //   layers.0.weight [h0, n_features], layers.0.bias [h0], layers.1...    h = activation(W z + b)
@@ -17,6 +24,9 @@
 //                                                 up to its own k, so that p_k grows with k;
 //                                                 free: each o_k is a logit
 //   policy.weight [n_k, h], policy.bias [n_k]     for the rule "logits"
+//   ood.mean [units], ood.factor [units, units]   mahalanobis: score |L^-1 (u - mean)|, L the lower
+//                                                 triangle `factor`, u the units scaled to length 1
+//   ood.rows [n, units]                           nearest: score the distance of u to them
 // The key "moeval_training", if there is one, is a JSON object on how the file came about; it
 // decides nothing.
 // The rule plug_in runs argmax p_k - lambda * cost_k, the rule logits argmax of the policy head;
@@ -30,11 +40,14 @@
 #include <string>
 #include <vector>
 
+#include "engine/policy/fallback.h"
 #include "engine/policy/policy_spec.h"
 #include "engine/policy/question_features.h"
 #include "kernels/cost.h"
 
 namespace engine {
+
+class JsonFields;
 
 class PredictorNetwork {
  public:
@@ -48,6 +61,10 @@ class PredictorNetwork {
     int32_t k = 1;
     std::vector<double> p_k;  // per k of grid(); empty without the head
     double complexity = 0;    // expected number of experts needed, see below
+    // With a fallback: how unlike its training the query is, and what the rule alone says.
+    std::optional<double> ood_score;
+    bool ood_flagged = false;
+    int32_t k_without_fallback = 1;
   };
   // features: [n_features]. complexity: with p_k the mean of the smallest k that suffices,
   // k_1 + sum_i (k_{i+1} - k_i)(1 - p_{k_i}); else the mean of k under softmax(logits). Throws
@@ -56,6 +73,7 @@ class PredictorNetwork {
 
   const std::vector<Feature>& features() const { return features_; }
   const std::vector<int32_t>& grid() const { return k_; }
+  const std::optional<FallbackRule>& fallback() const { return fallback_; }
   const std::string& file_sha256() const { return sha256_; }
   const std::string& training_json() const { return training_json_; }  // may be empty
   // Of one inference: a multiply-add of the layers is 2 FLOPs; pooling and activations are left
@@ -70,6 +88,8 @@ class PredictorNetwork {
   };
   class Reader;
 
+  void read_fallback(const Reader&, const JsonFields&, int64_t width);
+  size_t fall_back(std::span<const float> activations, size_t usual, Output*) const;
   void check_features(std::span<const float>, const char* which) const;
   void check_outputs(std::span<const float>, const std::string& of) const;
 
@@ -84,6 +104,7 @@ class PredictorNetwork {
   Rule rule_ = Rule::logits;
   double lambda_ = 0;
   std::vector<double> cost_;
+  std::optional<FallbackRule> fallback_;
   std::string sha256_, training_json_;
 };
 

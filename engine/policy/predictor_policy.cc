@@ -24,6 +24,11 @@ Decision PredictorPolicy::decide(const QueryFeatures& q) const {
   for (size_t i = 0; i < out.p_k.size(); ++i)
     d.p_correct_by_k.emplace_back(network_.grid()[i], out.p_k[i]);
   d.own_cost = network_.cost();
+  if (out.ood_score) {
+    d.ood_score = out.ood_score;
+    d.ood_flagged = out.ood_flagged;
+    d.k_without_fallback = out.k_without_fallback;
+  }
   return d;
 }
 

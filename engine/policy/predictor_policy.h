@@ -19,6 +19,7 @@ class PredictorPolicy final : public ExpertPolicy {
   std::string label() const override { return label_; }
   std::string config_json() const override;
   std::string origin_json() const override { return network_.training_json(); }
+  const std::optional<FallbackRule>& fallback() const { return network_.fallback(); }
   const std::string& file_sha256() const { return network_.file_sha256(); }
   // Throws PolicyError where the question's features or the network overflow.
   Decision decide(const QueryFeatures&) const override;

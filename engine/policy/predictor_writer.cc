@@ -26,14 +26,29 @@ struct Tensors {
         {"dtype", "F32"}, {"shape", shape}, {"data_offsets", {data.size(), data.size() + bytes}}};
     data.append(reinterpret_cast<const char*>(values.data()), bytes);
   }
+  void add(const std::string& name, const std::vector<int64_t>& shape,
+           const std::vector<double>& values) {
+    add(name, shape, std::vector<float>(values.begin(), values.end()));
+  }
   void add(const std::string& name, const PredictorContent::Linear& l) {
     add(name + ".weight", {l.n_out, l.n_in}, l.weight);
     add(name + ".bias", {l.n_out}, l.bias);
   }
 };
 
+ordered_json description(const FallbackRule& f) {
+  ordered_json j{{"detector", ood_detector_name(f.choice.detector)},
+                 {"kind", fallback_name(f.choice.fallback)},
+                 {"units", f.units},
+                 {"threshold", f.threshold}};
+  if (f.choice.detector == OodDetector::nearest) j["neighbours"] = f.measure.neighbours;
+  if (f.k > 0) j["k"] = f.k;
+  if (!f.prior.empty()) j["prior"] = f.prior;
+  return j;
+}
+
 ordered_json description(const PredictorContent& c) {
-  ordered_json j{{"version", 1}, {"model_sha256", c.model_sha256}};
+  ordered_json j{{"version", c.fallback ? 2 : 1}, {"model_sha256", c.model_sha256}};
   for (const Feature f : c.features) j["features"].push_back(feature_name(f));
   j["activation"] = "relu";
   j["k"] = c.grid;
@@ -43,6 +58,7 @@ ordered_json description(const PredictorContent& c) {
     j["rule"]["lambda"] = c.plug_in->lambda;
     j["rule"]["cost"] = c.plug_in->cost;
   }
+  if (c.fallback) j["fallback"] = description(*c.fallback);
   return j;
 }
 
@@ -58,6 +74,15 @@ std::string predictor_bytes(const PredictorContent& c) {
   for (size_t i = 0; i < c.hidden.size(); ++i) t.add(fmt::format("layers.{}", i), c.hidden[i]);
   if (c.p_k) t.add("p_k", *c.p_k);
   if (c.policy) t.add("policy", *c.policy);
+  if (c.fallback) {
+    const OodMeasure& m = c.fallback->measure;
+    if (m.detector == OodDetector::mahalanobis) {
+      t.add("ood.mean", {m.width}, m.mean);
+      t.add("ood.factor", {m.width, m.width}, m.factor);
+    } else {
+      t.add("ood.rows", {m.n_rows, m.width}, m.rows);
+    }
+  }
   std::string header = t.header.dump();
   header.resize((header.size() + 7) / 8 * 8, ' ');
   const uint64_t size = header.size();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/policy/fallback.h"
 #include "engine/policy/question_features.h"
 
 namespace engine {
@@ -29,6 +30,7 @@ struct PredictorContent {
   std::optional<Linear> p_k, policy;
   bool ordinal = false;           // of p_k
   std::optional<PlugIn> plug_in;  // the rule; without it: logits
+  std::optional<FallbackRule> fallback;
   // How it came about, for people; JSON text, kept under "moeval_training" beside the predictor.
   std::string training_json;
 };

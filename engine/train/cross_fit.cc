@@ -5,6 +5,7 @@
 #include <cmath>
 #include <exception>
 #include <map>
+#include <mutex>
 #include <thread>
 
 namespace engine::train {
@@ -63,16 +64,19 @@ std::vector<Fold> make_folds(const Examples& ex, int n_folds, uint64_t seed) {
 }
 
 CrossFit cross_fit(const Examples& ex, const std::vector<Fold>& folds, Objective objective,
-                   const Options& o, int threads) {
+                   const Options& o, int threads, const std::function<void()>& done) {
   CrossFit out;
   out.folds = folds;
   out.fitted.resize(folds.size());
   std::atomic<size_t> next{0};
   std::vector<std::exception_ptr> errors(folds.size());
+  std::mutex telling;
   const auto work = [&] {
     for (size_t f = next++; f < folds.size(); f = next++) {
       try {
         out.fitted[f] = fit(ex, folds[f].train, objective, o);
+        const std::lock_guard lock(telling);
+        if (done) done();
       } catch (...) {
         errors[f] = std::current_exception();
       }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -37,9 +38,10 @@ struct CrossFit {
   std::vector<size_t> decide(const Examples&, double lambda) const;   // [n] by the rule
   std::vector<size_t> plug_in(const Examples&, double lambda) const;  // [n] from p
 };
-// Folds are trained side by side by at most so many threads, which changes no bit.
+// Folds are trained side by side by at most so many threads, which changes no bit. done: called
+// after each fold, by one thread at a time.
 CrossFit cross_fit(const Examples&, const std::vector<Fold>&, Objective, const Options&,
-                   int threads);
+                   int threads, const std::function<void()>& done = {});
 
 // The least lambda of [lower, upper] whose decisions cost `target` or less, their own FLOPs
 // included, by 40 bisections of its logarithm; nothing when not even `upper` does.

@@ -68,14 +68,4 @@ std::vector<double> PolicyModel::logits(std::span<const float> features, double 
   return z;
 }
 
-size_t argmax(std::span<const double> v) {
-  return static_cast<size_t>(std::max_element(v.begin(), v.end()) - v.begin());
-}
-
-size_t plug_in(std::span<const double> p, std::span<const double> cost, double lambda) {
-  std::vector<double> value(p.size());
-  for (size_t k = 0; k < p.size(); ++k) value[k] = p[k] - lambda * cost[k];
-  return argmax(value);
-}
-
 }  // namespace engine::train

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/policy/plug_in.h"
 #include "engine/train/examples.h"
 #include "engine/train/mlp.h"
 #include "engine/train/options.h"
@@ -45,9 +46,7 @@ struct PolicyModel {
   std::vector<double> logits(std::span<const float> features, double lambda) const;  // [n_k]
 };
 
-// Index of the first of the largest: ties go to the smaller k.
-size_t argmax(std::span<const double>);
-// argmax p_k - lambda cost_k.
-size_t plug_in(std::span<const double> p, std::span<const double> cost, double lambda);
+using engine::argmax;
+using engine::plug_in;
 
 }  // namespace engine::train

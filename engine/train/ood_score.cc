@@ -6,17 +6,12 @@
 namespace engine::train {
 namespace {
 
-std::vector<double> direction(const SuccessModel& model, std::span<const float> features) {
+std::vector<double> activations(const SuccessModel& model, std::span<const float> features) {
   std::vector<double> x(features.size());
   model.input.apply(features, x.data());
   Mlp::Pass pass;
   model.net.forward(x, 1, &pass);
-  std::vector<double> z = std::move(pass.inputs.back());
-  double square = 0;
-  for (const double v : z) square += v * v;
-  if (square > 0)
-    for (double& v : z) v /= std::sqrt(square);
-  return z;
+  return std::move(pass.inputs.back());
 }
 
 // In place: the lower triangle of a becomes L with L L^T = a. A direction in which nothing varies,
@@ -35,14 +30,11 @@ void cholesky(std::vector<double>& a, int64_t d) {
       else
         row[j] = other[j] > 0 ? sum / other[j] : 0;
     }
+    for (int64_t j = i + 1; j < d; ++j) row[j] = 0;
   }
 }
 
 }  // namespace
-
-const char* ood_detector_name(OodDetector d) {
-  return d == OodDetector::mahalanobis ? "mahalanobis" : "nearest";
-}
 
 ShrunkCovariance ledoit_wolf(std::span<const double> x, int64_t n, int64_t d) {
   ShrunkCovariance out;
@@ -78,50 +70,27 @@ ShrunkCovariance ledoit_wolf(std::span<const double> x, int64_t n, int64_t d) {
 }
 
 OodScore::OodScore(OodDetector detector, const Examples& ex, std::span<const int64_t> rows,
-                   const SuccessModel& model)
-    : detector_(detector), n_(static_cast<int64_t>(rows.size())) {
+                   const SuccessModel& model) {
+  OodMeasure& m = measure_;
+  m.detector = detector;
+  m.n_rows = static_cast<int64_t>(rows.size());
   for (const int64_t r : rows) {
-    const auto z = direction(model, ex.feature_row(r));
-    width_ = static_cast<int64_t>(z.size());
-    rows_.insert(rows_.end(), z.begin(), z.end());
+    auto z = activations(model, ex.feature_row(r));
+    scale_to_length_one(z);
+    m.width = static_cast<int64_t>(z.size());
+    m.rows.insert(m.rows.end(), z.begin(), z.end());
   }
   if (detector == OodDetector::nearest) return;
-  auto fitted = ledoit_wolf(rows_, n_, width_);
-  mean_ = std::move(fitted.mean);
-  factor_ = std::move(fitted.covariance);
-  cholesky(factor_, width_);
-  rows_.clear();
+  auto fitted = ledoit_wolf(m.rows, m.n_rows, m.width);
+  m.mean = std::move(fitted.mean);
+  m.factor = std::move(fitted.covariance);
+  cholesky(m.factor, m.width);
+  m.rows.clear();
+  m.n_rows = 0;
 }
 
 double OodScore::of(const SuccessModel& model, std::span<const float> features) const {
-  std::vector<double> z = direction(model, features);
-  const auto wide = static_cast<size_t>(width_);
-  if (detector_ == OodDetector::nearest) {
-    std::vector<double> squares(static_cast<size_t>(n_));
-    for (size_t r = 0; r < squares.size(); ++r)
-      for (size_t i = 0; i < wide; ++i) {
-        const double difference = rows_[r * wide + i] - z[i];
-        squares[r] += difference * difference;
-      }
-    const auto at = squares.begin() + std::min(kOodNeighbours, n_) - 1;
-    std::nth_element(squares.begin(), at, squares.end());
-    return std::sqrt(*at);
-  }
-  // |L^-1 (z - mean)|
-  double square = 0;
-  for (size_t i = 0; i < wide; ++i) {
-    const double* row = factor_.data() + i * wide;
-    double sum = z[i] - mean_[i];
-    for (size_t j = 0; j < i; ++j) sum -= row[j] * z[j];
-    z[i] = row[i] > 0 ? sum / row[i] : 0;
-    square += z[i] * z[i];
-  }
-  return std::sqrt(square);
-}
-
-uint64_t OodScore::flops() const {
-  const auto d = static_cast<uint64_t>(width_);
-  return detector_ == OodDetector::nearest ? 3 * static_cast<uint64_t>(n_) * d : d * d;
+  return measure_.distance(activations(model, features));
 }
 
 }  // namespace engine::train

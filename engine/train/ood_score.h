@@ -7,17 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/policy/ood_measure.h"
 #include "engine/train/examples.h"
 #include "engine/train/models.h"
 
 namespace engine::train {
-
-enum class OodDetector { mahalanobis, nearest };
-inline constexpr OodDetector kOodDetectors[] = {OodDetector::mahalanobis, OodDetector::nearest};
-const char* ood_detector_name(OodDetector);
-
-// nearest: distance to this one of the nearest, or to the farthest where there are fewer.
-inline constexpr int64_t kOodNeighbours = 10;
 
 // The covariance shrunk towards a multiple of the identity by the amount that minimises the
 // expected squared error (Ledoit and Wolf 2004). x: [n, d] rows. Writes the mean. [d, d]
@@ -33,13 +27,11 @@ class OodScore {
 
   // Distance, 0 or more; the larger the less like the rows. model: the one that it was made with.
   double of(const SuccessModel& model, std::span<const float> features) const;
-  uint64_t flops() const;  // of one score, the activations known
+  uint64_t flops() const { return measure_.flops(); }  // of one score, the activations known
+  const OodMeasure& measure() const { return measure_; }
 
  private:
-  OodDetector detector_;
-  int64_t n_ = 0, width_ = 0;
-  std::vector<double> mean_, factor_;  // mahalanobis: L of L L^T = covariance, lower triangle
-  std::vector<double> rows_;           // nearest: [n, width]
+  OodMeasure measure_;
 };
 
 }  // namespace engine::train

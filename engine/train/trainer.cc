@@ -5,10 +5,11 @@
 #include <functional>
 #include <limits>
 
+#include "engine/train/learner.h"
+#include "engine/train/reinforce.h"
+
 namespace engine::train {
 namespace {
-
-enum Use : uint64_t { kSplit, kInit, kOrder, kDraws, kSuccessInit, kJudge };
 
 struct Split {
   std::vector<int64_t> fit, held_out;
@@ -35,29 +36,6 @@ Split split_rows(const Examples& ex, std::span<const int64_t> rows, const Option
     (held ? s.held_out : s.fit).push_back(r);
   }
   return s;
-}
-
-std::vector<double> standardised(const Examples& ex, const Standardiser& input,
-                                 std::span<const int64_t> rows) {
-  const auto d = static_cast<size_t>(ex.n_features);
-  std::vector<double> z(rows.size() * d);
-  for (size_t i = 0; i < rows.size(); ++i) input.apply(ex.feature_row(rows[i]), z.data() + i * d);
-  return z;
-}
-
-// A feature that does not vary gets no weight, so that it cannot speak up later.
-Mlp make_net(const Examples& ex, const Standardiser& input, int64_t n_out, const Options& o,
-             uint64_t use) {
-  Random random(derived_seed(o.seed, use));
-  Mlp net(ex.n_features, o.hidden, n_out, random);
-  const auto& first = net.layers().front();
-  for (size_t j = 0; j < input.varies.size(); ++j)
-    if (!input.varies[j])
-      std::fill_n(
-          net.parameters().begin() +
-              static_cast<std::ptrdiff_t>(first.weight + j * static_cast<size_t>(first.n_out)),
-          first.n_out, 0.0);
-  return net;
 }
 
 // Minibatches in a new order each epoch; the networks of the best epoch are kept.
@@ -87,37 +65,6 @@ std::pair<int, double> descend(const Options& o, std::vector<int64_t> order,
   return {best_epoch, best_score};
 }
 
-// A network with what a step of it needs.
-struct Learner {
-  Mlp& net;
-  Adam adam;
-  std::vector<double> gradient;
-  Mlp::Pass pass;
-  std::vector<double> d;
-
-  Learner(Mlp& m, const Options& o)
-      : net(m), adam(m.parameters().size(), o.rate, o.decay), gradient(m.parameters().size()) {}
-  void forward(const std::vector<double>& z, int64_t n) {
-    net.forward(z, n, &pass);
-    d.assign(pass.output.size(), 0.0);
-  }
-  std::span<const double> output(size_t row) const {
-    const auto wide = static_cast<size_t>(net.n_out());
-    return std::span(pass.output).subspan(row * wide, wide);
-  }
-  std::span<double> d_output(size_t row) {
-    const auto wide = static_cast<size_t>(net.n_out());
-    return std::span(d).subspan(row * wide, wide);
-  }
-  // d holds the derivative of the sum of the rows' losses.
-  void step() {
-    for (double& x : d) x /= static_cast<double>(pass.n);
-    std::fill(gradient.begin(), gradient.end(), 0.0);
-    net.backward(pass, d, gradient);
-    adam.step(net.parameters(), gradient);
-  }
-};
-
 std::span<const double> success_row(const Examples& ex, int64_t r) {
   return std::span(ex.success).subspan(ex.at(r, 0), static_cast<size_t>(ex.n_k()));
 }
@@ -126,26 +73,6 @@ std::vector<double> rewards(const Examples& ex, int64_t r, double lambda, double
   std::vector<double> out;
   for (int64_t k = 0; k < ex.n_k(); ++k) out.push_back(ex.reward(r, k, lambda, mu));
   return out;
-}
-
-std::vector<double> folded(std::span<const double> o, std::span<const double> basis) {
-  const size_t n_k = o.size() / basis.size();
-  std::vector<double> z(n_k);
-  for (size_t b = 0; b < basis.size(); ++b)
-    for (size_t k = 0; k < n_k; ++k) z[k] += basis[b] * o[b * n_k + k];
-  return z;
-}
-
-// The gradient by the logits as one by the outputs, with the sign of a loss.
-void unfold(std::span<const double> d_logits, std::span<const double> basis, std::span<double> d) {
-  for (size_t b = 0; b < basis.size(); ++b)
-    for (size_t k = 0; k < d_logits.size(); ++k)
-      d[b * d_logits.size() + k] = -basis[b] * d_logits[k];
-}
-
-double draw_lambda(const Options& o, Random& random) {
-  if (!o.family) return o.lambda;
-  return o.family->lower * std::pow(o.family->upper / o.family->lower, random.uniform());
 }
 
 // Where a policy is judged: its lambda, or a family's at five places.
@@ -157,21 +84,10 @@ std::vector<double> judged_at(const Options& o) {
   return out;
 }
 
-PolicyModel start_policy(const Examples& ex, std::span<const int64_t> rows, const Options& o) {
-  PolicyModel m;
-  m.input = Standardiser(ex, rows);
-  m.family = o.family;
-  m.net = make_net(ex, m.input, ex.n_k() * static_cast<int64_t>(m.basis(1).size()), o, kInit);
-  return m;
-}
-
 }  // namespace
 
 SuccessModel fit_success(const Examples& ex, std::span<const int64_t> rows, const Options& o) {
-  SuccessModel m;
-  m.input = Standardiser(ex, rows);
-  m.head = o.head;
-  m.net = make_net(ex, m.input, ex.n_k(), o, kSuccessInit);
+  SuccessModel m = start_success(ex, Standardiser(ex, rows), o);
   const Split split = split_rows(ex, rows, o);
   const auto& judged = split.held_out.empty() ? split.fit : split.held_out;
   const auto judged_z = standardised(ex, m.input, judged);
@@ -185,6 +101,7 @@ SuccessModel fit_success(const Examples& ex, std::span<const int64_t> rows, cons
         for (size_t i = 0; i < batch.size(); ++i)
           success_loss(o.head, learner.output(i), success_row(ex, batch[i]), {},
                        learner.d_output(i));
+        learner.differentiate();
         learner.step();
       },
       [&] {
@@ -219,6 +136,7 @@ PolicyModel fit_policy(const Examples& ex, std::span<const int64_t> rows, const 
                        d_logits);
           unfold(d_logits, g, learner.d_output(i));
         }
+        learner.differentiate();
         learner.step();
       },
       [&] {
@@ -238,64 +156,45 @@ PolicyModel fit_policy(const Examples& ex, std::span<const int64_t> rows, const 
 
 Reinforced fit_reinforce(const Examples& ex, std::span<const int64_t> rows, const Options& o) {
   constexpr int kJudgeDraws = 8;  // of each held-out query and epoch
-  Reinforced out;
-  PolicyModel& m = out.policy;
-  SuccessModel& s = out.success;
-  m = start_policy(ex, rows, o);
-  s.input = m.input;
-  s.head = o.head;
-  s.net = make_net(ex, s.input, ex.n_k(), o, kSuccessInit);
   const Split split = split_rows(ex, rows, o);
   const auto& judged = split.held_out.empty() ? split.fit : split.held_out;
+  ReinforceLearner learner(ex, rows, o);
+  const PolicyModel& m = learner.policy();
   const auto judged_z = standardised(ex, m.input, judged);
   const auto cost = mean_cost(ex, split.fit);
-  Learner policy(m.net, o), success(s.net, o);
-  Mlp* const nets[] = {&m.net, &s.net};
-  Random random(derived_seed(o.seed, kDraws));
   Random judge(derived_seed(o.seed, kJudge));
-  std::vector<double> d_logits(static_cast<size_t>(ex.n_k()));
-  std::vector<uint8_t> seen(static_cast<size_t>(ex.n_k()));
+  Mlp::Pass pass;
   const auto [epoch, score] = descend(
-      o, split.fit, nets,
+      o, split.fit, learner.networks(),
       [&](std::span<const int64_t> batch) {
-        const auto z = standardised(ex, m.input, batch);
-        policy.forward(z, static_cast<int64_t>(batch.size()));
-        success.forward(z, static_cast<int64_t>(batch.size()));
+        const auto draws = learner.draw(standardised(ex, m.input, batch));
+        std::vector<ReinforceLearner::Seen> seen;
         for (size_t i = 0; i < batch.size(); ++i) {
-          const double lambda = draw_lambda(o, random);
-          const auto g = m.basis(lambda);
-          const auto logits = folded(policy.output(i), g);
-          const auto pi = softmax(logits);
-          const auto p = success_probabilities(s.head, success.output(i));
-          double baseline = 0;
-          for (size_t k = 0; k < pi.size(); ++k) baseline += pi[k] * (p[k] - lambda * cost[k]);
-          const size_t k = random.draw(pi);
-          const double r = ex.reward(batch[i], static_cast<int64_t>(k), lambda, o.mu);
-          reinforce_gradient(logits, k, r, baseline, o.entropy, d_logits);
-          unfold(d_logits, g, policy.d_output(i));
-          std::fill(seen.begin(), seen.end(), uint8_t{0});
-          seen[k] = 1;
-          success_loss(s.head, success.output(i), success_row(ex, batch[i]), seen,
-                       success.d_output(i));
+          const auto k = static_cast<int64_t>(draws[i].k);
+          seen.push_back(
+              {ex.success[ex.at(batch[i], k)], ex.reward(batch[i], k, draws[i].lambda, o.mu)});
         }
-        policy.step();
-        success.step();
+        learner.learn(seen, cost);
+        learner.step();
       },
       [&] {
-        policy.forward(judged_z, static_cast<int64_t>(judged.size()));
+        m.net.forward(judged_z, static_cast<int64_t>(judged.size()), &pass);
+        const auto wide = static_cast<size_t>(m.net.n_out());
         double value = 0;
         const auto lambdas = judged_at(o);
         for (const double lambda : lambdas)
           for (size_t i = 0; i < judged.size(); ++i) {
-            const auto pi = softmax(folded(policy.output(i), m.basis(lambda)));
+            const auto outputs = std::span(pass.output).subspan(i * wide, wide);
+            const auto pi = softmax(folded(outputs, m.basis(lambda)));
             for (int t = 0; t < kJudgeDraws; ++t)
               value += ex.reward(judged[i], static_cast<int64_t>(judge.draw(pi)), lambda, o.mu);
           }
         return value / static_cast<double>(judged.size() * lambdas.size() * kJudgeDraws);
       });
-  m.epochs = s.epochs = epoch;
-  m.held_out_value = score;
-  s.held_out_loss = std::numeric_limits<double>::quiet_NaN();
+  Reinforced out{learner.policy(), learner.success()};
+  out.policy.epochs = out.success.epochs = epoch;
+  out.policy.held_out_value = score;
+  out.success.held_out_loss = std::numeric_limits<double>::quiet_NaN();
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/model_file_error.h"
 #include "engine/policy/policy_error.h"
 #include "engine/policy/predictor_policy.h"
+#include "engine/policy/predictor_writer.h"
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
@@ -246,9 +247,118 @@ TEST_F(BadPredictor, IsRefusedWithItsPlace) {
               }),
               HasSubstr("policy.weight is missing"));
   EXPECT_THAT(why([](json& h, json&) { h["activation"] = "tanh"; }), HasSubstr("want relu"));
-  EXPECT_THAT(why([](json& h, json&) { h["version"] = 2; }), HasSubstr("version"));
+  EXPECT_THAT(why([](json& h, json&) { h["version"] = 3; }), HasSubstr("version"));
   EXPECT_THAT(why([](json&, json&) {}, std::numeric_limits<float>::quiet_NaN()),
               AllOf(HasSubstr("p_k.bias"), HasSubstr("nan")));
+}
+
+class BadFallback : public testing::Test {
+ protected:
+  // What is wrong with the file of this predictor, its header changed.
+  std::string why(
+      const std::function<void(PredictorContent&)>& change,
+      const std::function<void(json&)>& header = [](json&) {}) const {
+    PredictorContent c;
+    c.model_sha256 = context().weights_sha256;
+    c.features = {Feature::log_tokens, Feature::log_bytes};
+    c.grid = {1, 2};
+    c.feature_mean = {0, 0};
+    c.feature_scale = {1, 1};
+    c.hidden.push_back({2, 2, {1, 0, 0, 1}, {0, 0}});
+    c.p_k = PredictorContent::Linear{2, 2, {0, 0, 0, 0}, {0, 1}};
+    c.plug_in = {0.1, {0.5, 1}};
+    FallbackRule f;
+    f.choice = {OodDetector::mahalanobis, Fallback::shrink};
+    f.units = 2;
+    f.threshold = 3;
+    f.prior = {0.25, 0.5};
+    f.measure.width = 2;
+    f.measure.mean = {0.5, 0.5};
+    f.measure.factor = {1, 0, 0.5, 1};
+    c.fallback = f;
+    change(c);
+    std::string bytes = predictor_bytes(c);
+    uint64_t n = 0;
+    std::memcpy(&n, bytes.data(), sizeof n);
+    json tensors = json::parse(bytes.substr(8, n));
+    json h = json::parse(tensors["__metadata__"]["moeval_predictor"].get<std::string>());
+    header(h);
+    tensors["__metadata__"]["moeval_predictor"] = h.dump();
+    const auto path = folder_.path() / "p.safetensors";
+    std::ofstream(path, std::ios::binary)
+        << support::safetensors_bytes(tensors.dump(), bytes.substr(8 + n));
+    const std::vector<TokenId> tokens(2, 1);
+    try {
+      PredictorPolicy::load(path, "p", context())
+          ->decide({.question = "q", .question_tokens = tokens});
+    } catch (const std::runtime_error& e) {
+      return e.what();
+    }
+    return "it decided";
+  }
+  std::string of_header(const std::function<void(json&)>& header) const {
+    return why([](PredictorContent&) {}, [&](json& h) { header(h["fallback"]); });
+  }
+  static FallbackRule& rule(PredictorContent& c) { return *c.fallback; }
+  support::TempFolder folder_;
+};
+
+TEST_F(BadFallback, IsRefusedWithItsPlace) {
+  EXPECT_EQ(of_header([](json&) {}), "it decided");
+  EXPECT_THAT(of_header([](json& f) { f["detector"] = "nose"; }),
+              AllOf(HasSubstr("'nose'"), HasSubstr("mahalanobis or nearest")));
+  EXPECT_THAT(of_header([](json& f) { f["kind"] = "none"; }), HasSubstr("full, fixed, shrink"));
+  EXPECT_THAT(of_header([](json& f) { f["units"] = 3; }), HasSubstr("units"));
+  EXPECT_THAT(of_header([](json& f) { f["units"] = 1; }), HasSubstr("ood.mean is [2], want [1]"));
+  EXPECT_THAT(of_header([](json& f) { f["threshold"] = -1; }), HasSubstr("threshold is -1"));
+  EXPECT_THAT(of_header([](json& f) { f.erase("threshold"); }), HasSubstr("threshold is missing"));
+  EXPECT_THAT(of_header([](json& f) { f["prior"] = {0.5}; }), HasSubstr("2 numbers"));
+  EXPECT_THAT(of_header([](json& f) { f["prior"] = {0.5, 1.5}; }), HasSubstr("1.5"));
+  EXPECT_THAT(of_header([](json& f) { f["tresh"] = 1; }), HasSubstr("tresh"));
+  EXPECT_THAT(of_header([](json& f) {
+                f["kind"] = "cap";
+                f["k"] = 3;
+              }),
+              HasSubstr("k is 3"));
+  EXPECT_THAT(of_header([](json& f) { f["detector"] = "nearest"; }),
+              HasSubstr("ood.rows is missing"));
+  const auto same = [](json&) {};
+  EXPECT_THAT(why([](PredictorContent&) {}, [](json& h) { h["version"] = 1; }),
+              AllOf(HasSubstr("fallback"), HasSubstr("version 1")));
+  EXPECT_THAT(why([](PredictorContent&) {}, [](json& h) { h.erase("fallback"); }),
+              HasSubstr("fallback is missing"));
+  EXPECT_THAT(why(
+                  [](PredictorContent& c) {
+                    rule(c).measure.factor = {1, 0.5, 0.5, 1};
+                  },
+                  same),
+              AllOf(HasSubstr("0.5 at [0, 1]"), HasSubstr("lower triangle")));
+  EXPECT_THAT(why([](PredictorContent& c) { rule(c).measure.factor[0] = -1; }, same),
+              HasSubstr("-1 at [0, 0]"));
+  EXPECT_THAT(why([](PredictorContent& c) { rule(c).measure.mean[1] = NAN; }, same),
+              AllOf(HasSubstr("ood.mean"), HasSubstr("nan")));
+  EXPECT_THAT(why(
+                  [](PredictorContent& c) {
+                    c.policy = c.p_k;
+                    c.plug_in.reset();
+                  },
+                  same),
+              HasSubstr("the rule is not plug_in"));
+  EXPECT_THAT(why(
+                  [](PredictorContent& c) {
+                    c.hidden.clear();
+                    rule(c).measure.mean = {0, 0};
+                  },
+                  same),
+              HasSubstr("no hidden layer"));
+  EXPECT_THAT(why(
+                  [](PredictorContent& c) {
+                    rule(c).choice.detector = OodDetector::nearest;
+                    rule(c).measure.detector = OodDetector::nearest;
+                    rule(c).measure.n_rows = 0;
+                  },
+                  same),
+              HasSubstr("ood.rows"));
 }
 
 }  // namespace

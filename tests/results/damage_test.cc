@@ -56,8 +56,10 @@ TEST_F(TamperTest, EveryChangedColumnOfAnAttemptIsFound) {
             " AS v FROM attempt WHERE attempt_id = 3; RELEASE s");
     const bool text =
         sql.one("SELECT type FROM pragma_table_info('attempt') WHERE name = '" + c + "'") == "TEXT";
-    const std::string changed =
-        c.ends_with("sha256") ? "'" + hash_of("other") + "'" : (text ? "'x'" : "77");
+    const std::string changed = c.ends_with("sha256") ? "'" + hash_of("other") + "'"
+                                : text                ? "'x'"
+                                : c == "ood_flagged"  ? "1"
+                                                      : "77";
     sql.run("UPDATE attempt SET " + c + " = " + changed + " WHERE attempt_id = 3");
     EXPECT_THAT(reader()->verify().problems, at("attempt ")) << c;
     sql.run("UPDATE attempt SET " + c +

@@ -136,10 +136,13 @@ TEST_F(OpenTest, RowsOfTheFirstSchemaKeepTheirChecksums) {
   make_store(file_);
   Sql(file_).run(
       "ALTER TABLE attempt DROP COLUMN budget; ALTER TABLE prefix DROP COLUMN budget;"
+      "ALTER TABLE attempt DROP COLUMN ood_score; ALTER TABLE attempt DROP COLUMN ood_flagged;"
+      "ALTER TABLE attempt DROP COLUMN k_without_fallback;"
       "ALTER TABLE attempt_layer DROP COLUMN k_min;"
       "ALTER TABLE attempt_layer DROP COLUMN margin_mean;"
       "ALTER TABLE attempt_layer DROP COLUMN margin_min;"
-      "DELETE FROM columns WHERE col IN ('budget', 'margin_mean', 'margin_min')"
+      "DELETE FROM columns WHERE col IN ('budget', 'margin_mean', 'margin_min', 'ood_score', "
+      "'ood_flagged', 'k_without_fallback')"
       "  OR (tbl = 'attempt_layer' AND col = 'k_min')"
       "  OR tbl IN ('v_question', 'v_need', 'v_misallocation');"
       "DROP VIEW v_misallocation; DROP VIEW v_need; DROP VIEW v_question;"

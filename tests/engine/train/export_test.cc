@@ -4,11 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "engine/policy/policy_error.h"
 #include "engine/policy/predictor_file.h"
+#include "engine/train/fallback_fit.h"
+#include "engine/train/ood_score.h"
 #include "tests/engine/train/planted_examples.h"
 #include "tests/support/temp_folder.h"
 
@@ -76,6 +80,64 @@ TEST(Export, TheFileDecidesAsTheNetworksDo) {
           EXPECT_GE(same, ex.n - 1);  // floats may part a tie
           EXPECT_EQ(read.cost().flops, f.flops());
         }
+}
+
+// The study decides with double precision on the networks themselves, a run on the file.
+TEST(Export, TheFilesFallbackDecidesAsTheStudyDoes) {
+  const support::TempFolder folder;
+  const auto path = folder.path() / "p.safetensors";
+  const auto ex = planted::examples(160, 1);
+  const auto rows = all_rows(ex);
+  std::map<engine::Fallback, int> moved;
+  for (const auto objective : {Objective::success, Objective::policy})
+    for (const auto detector : engine::kOodDetectors)
+      for (const auto fallback : engine::kFallbacks) {
+        const bool shrink = fallback == engine::Fallback::shrink;
+        if (fallback == engine::Fallback::none || (shrink && objective != Objective::success))
+          continue;
+        Options o;
+        o.hidden = {8, 6};
+        o.epochs = 60;
+        o.lambda = 1;  // the one best k is the smallest
+        const auto f = fit(ex, rows, objective, o);
+        const OodScore score(detector, ex, rows, f.success);
+        std::vector<double> seen;
+        for (const int64_t r : rows) seen.push_back(score.of(f.success, ex.feature_row(r)));
+        const engine::FallbackChoice choice{detector, fallback};
+        SCOPED_TRACE(choice.label() + " " + std::to_string(static_cast<int>(objective)));
+        // Between two scores, so that no rounding decides.
+        std::sort(seen.begin(), seen.end());
+        size_t cut = seen.size() / 20;
+        while (seen[cut + 1] - seen[cut] < 1e-3 * seen.back()) ++cut;
+        const double threshold = (seen[cut] + seen[cut + 1]) / 2;
+        auto c = content(f, ex, o.lambda);
+        c.fallback = fallback_rule(choice, ex, rows, f, threshold, o.lambda, 0);
+        engine::write_predictor(path, c);
+        const auto read = engine::PredictorNetwork::load(path, context());
+        ASSERT_TRUE(read.fallback());
+        EXPECT_EQ(read.fallback()->choice.label(), choice.label());
+        EXPECT_EQ(read.cost().flops, f.flops() + score.flops());
+        const auto prior = mean_success(ex, rows);
+        int flagged = 0;
+        for (int64_t r = 0; r < ex.n; ++r) {
+          const auto x = ex.feature_row(r);
+          const engine::Prospect q{
+              f.success.p(x),         prior,    f.cost, best_fixed(ex, rows, o.lambda, 0),
+              score.of(f.success, x), threshold};
+          const size_t usual = f.decide(x, o.lambda);
+          const auto out = read.infer(x);
+          ASSERT_TRUE(out.ood_score);
+          EXPECT_NEAR(*out.ood_score, q.score, 1e-4 * seen.back());
+          EXPECT_EQ(out.ood_flagged, q.flagged());
+          EXPECT_EQ(out.k_without_fallback, ex.grid[usual]);
+          EXPECT_EQ(out.k, ex.grid[engine::fall_back(fallback, q, usual, o.lambda)]);
+          flagged += out.ood_flagged;
+          moved[fallback] += out.k != out.k_without_fallback;
+        }
+        EXPECT_EQ(flagged, ex.n - 1 - static_cast<int64_t>(cut));
+      }
+  EXPECT_EQ(moved.size(), 4u);
+  for (const auto& [fallback, n] : moved) EXPECT_GT(n, 0) << engine::fallback_name(fallback);
 }
 
 TEST(Export, TheSameSeedGivesTheSameBytes) {

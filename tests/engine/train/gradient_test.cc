@@ -7,6 +7,8 @@
 
 #include "engine/train/mlp.h"
 #include "engine/train/objective.h"
+#include "engine/train/reinforce.h"
+#include "tests/engine/train/planted_examples.h"
 
 namespace {
 
@@ -141,6 +143,56 @@ TEST(Gradient, ReinforceIsTheExactOneThroughANetwork) {
   }
   for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(mean[i], exact[i], 1e-14);
   EXPECT_GT(*std::max_element(exact.begin(), exact.end()), 1e-3);
+}
+
+// What online training follows, over the draws of a learner that takes no step.
+TEST(Gradient, AReinforceLearnersIsTheExactOneInTheMean) {
+  const auto ex = planted::examples(8, 3);
+  const auto rows = planted::all_rows(ex);
+  Options o;
+  o.hidden = {3};
+  o.lambda = 0.4;
+  o.entropy = 0.05;
+  ReinforceLearner learner(ex, rows, o);
+  const PolicyModel& m = learner.policy();
+  const auto z = standardised(ex, m.input, rows);
+  Mlp::Pass pass;
+  m.net.forward(z, ex.n, &pass);
+  std::vector<double> d(pass.output.size()), exact(m.net.parameters().size());
+  const auto n_k = static_cast<size_t>(ex.n_k());
+  for (int64_t r = 0; r < ex.n; ++r) {
+    std::vector<double> reward;
+    for (int64_t k = 0; k < ex.n_k(); ++k) reward.push_back(ex.reward(r, k, o.lambda, 0));
+    policy_value(std::span(pass.output).subspan(ex.at(r, 0), n_k), reward, o.entropy,
+                 std::span(d).subspan(ex.at(r, 0), n_k));
+  }
+  for (double& x : d) x /= -static_cast<double>(ex.n);  // a loss
+  m.net.backward(pass, d, exact);
+
+  constexpr int kDraws = 20000;
+  const auto cost = mean_cost(ex, rows);
+  std::vector<double> sum(exact.size()), squares(exact.size());
+  for (int t = 0; t < kDraws; ++t) {
+    const auto draws = learner.draw(z);
+    std::vector<ReinforceLearner::Seen> seen;
+    for (int64_t r = 0; r < ex.n; ++r) {
+      const auto k = static_cast<int64_t>(draws[static_cast<size_t>(r)].k);
+      seen.push_back({ex.success[ex.at(r, k)], ex.reward(r, k, o.lambda, 0)});
+    }
+    learner.learn(seen, cost);
+    for (size_t i = 0; i < sum.size(); ++i) {
+      const double g = learner.policy_gradient()[i];
+      sum[i] += g;
+      squares[i] += g * g;
+    }
+  }
+  double largest = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const double mean = sum[i] / kDraws, variance = squares[i] / kDraws - mean * mean;
+    EXPECT_NEAR(mean, exact[i], 4.5 * std::sqrt(variance / kDraws) + 1e-12) << i;
+    largest = std::max(largest, std::fabs(exact[i]));
+  }
+  EXPECT_GT(largest, 0.01);
 }
 
 TEST(Success, TheOrdinalHeadNeverFalls) {

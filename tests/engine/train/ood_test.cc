@@ -1,16 +1,22 @@
 // Scores of unlike queries against scikit-learn's, and what fallbacks make of them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "engine/train/fallback.h"
+#include "engine/policy/fallback.h"
+#include "engine/policy/predictor_file.h"
+#include "engine/policy/predictor_writer.h"
+#include "engine/train/match_cost.h"
 #include "engine/train/ood_score.h"
 #include "engine/train/trainer.h"
 #include "tests/engine/train/planted_examples.h"
+#include "tests/support/temp_folder.h"
 
 namespace {
 
+using namespace engine;
 using namespace engine::train;
 using nlohmann::json;
 
@@ -67,6 +73,54 @@ TEST(OodScore, IsScikitLearns) {
       const double want = g[ood_detector_name(detector)][static_cast<size_t>(r)];
       EXPECT_NEAR(score.of(model, others.feature_row(r)), want, 1e-5 * want) << r;
     }
+  }
+}
+
+// A file keeps single precision: the distance by it is still scikit-learn's.
+TEST(OodScore, IsScikitLearnsByAFileToo) {
+  const support::TempFolder folder;
+  const auto path = folder.path() / "p.safetensors";
+  const json g = golden();
+  const auto ex = examples_of(g["rows"]), others = examples_of(g["others"]);
+  const auto d = ex.n_features;
+  const auto wide = static_cast<size_t>(d);
+  for (const auto detector : kOodDetectors) {
+    // A hidden layer that passes on what is not negative.
+    PredictorContent c;
+    c.model_sha256 = std::string(64, 'a');
+    for (int64_t i = 0; i < d; ++i) c.features.push_back(Feature::digits);
+    c.grid = {1, 2};
+    c.feature_mean.assign(wide, 0);
+    c.feature_scale.assign(wide, 1);
+    auto& layer = c.hidden.emplace_back();
+    layer.n_out = layer.n_in = d;
+    layer.weight.assign(wide * wide, 0);
+    layer.bias.assign(wide, 0);
+    for (size_t i = 0; i < wide; ++i) layer.weight[i * wide + i] = 1;
+    c.p_k = PredictorContent::Linear{2, d, std::vector<float>(2 * wide), std::vector<float>(2)};
+    c.plug_in = {0.1, {0.5, 1}};
+    FallbackRule rule;
+    rule.choice = {detector, Fallback::full};
+    rule.units = d;
+    rule.threshold = 1;
+    rule.measure = OodScore(detector, ex, planted::all_rows(ex), identity(d)).measure();
+    c.fallback = rule;
+    write_predictor(path, c);
+    PolicyContext context;
+    context.moe.n_experts = 2;
+    context.d_model = 1;
+    context.weights_sha256 = c.model_sha256;
+    context.sha256 = [](std::string_view) { return std::string("hash"); };
+    const auto read = PredictorNetwork::load(path, context);
+    int compared = 0;
+    for (int64_t r = 0; r < others.n; ++r) {
+      const auto x = others.feature_row(r);
+      if (std::any_of(x.begin(), x.end(), [](float v) { return v < 0; })) continue;
+      const double want = g[ood_detector_name(detector)][static_cast<size_t>(r)];
+      EXPECT_NEAR(*read.infer(x).ood_score, want, 1e-4 * want) << r;
+      ++compared;
+    }
+    EXPECT_GT(compared, 0);
   }
 }
 

@@ -1,0 +1,207 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "harness/commands.h"
+#include "harness/exit_code.h"
+#include "harness/online_training.h"
+#include "harness/run_session.h"
+#include "harness/text_table.h"
+#include "harness/training_facts.h"
+
+namespace harness {
+namespace {
+
+using engine::train::Outcome;
+using nlohmann::ordered_json;
+
+// Passes over the questions, where --epochs says nothing: every query of them runs.
+constexpr int kPasses = 60;
+
+void check(const TrainOptions& o) {
+  const auto refuse = [](const char* option, const char* why) {
+    throw UsageError(fmt::format("--online and {}: {}", option, why));
+  };
+  if (o.online_tasks.empty()) throw UsageError("--online: name what to ask (--tasks)");
+  if (o.model.empty()) throw UsageError("--online: name the model (--model)");
+  if (!o.sweep.empty()) refuse("--sweep", "online training takes none");
+  if (o.objective != engine::train::Objective::policy &&
+      o.objective != engine::train::Objective::reinforce)
+    refuse("--objective", "only what was drawn is seen: reinforce");
+  if (o.target_cost) refuse("--target-cost", "give --lambda");
+  if (o.curve) refuse("--curve", "needs a sweep");
+  if (o.ood) refuse("--ood", "needs a sweep");
+  if (!o.fallback.empty()) refuse("--fallback", "needs a sweep");
+  if (!o.tables.empty()) refuse("--write-tables", "needs a sweep");
+  if (!(o.held_out > 0 && o.held_out < 1))
+    throw UsageError(fmt::format("--held-out {}: want a share between 0 and 1", o.held_out));
+}
+
+RunSpec spec_of(const TrainOptions& o) {
+  RunSpec spec;
+  spec.model = o.model;
+  spec.tasks = o.online_tasks;
+  spec.num_fewshot = o.num_fewshot;
+  spec.limit = o.limit;
+  spec.sample = o.sample;
+  spec.seed = o.seed;
+  spec.data = o.data;
+  spec.allow_unverified = o.allow_unverified;
+  spec.threads = o.threads;
+  spec.validate();
+  return spec;
+}
+
+std::string training_json(const RunSpec& spec, const QuestionBank& bank, const OnlinePlan& plan,
+                          const OnlineResult& r) {
+  const auto& o = plan.options;
+  // Those kept to judge by were not learned from, but a second training with another seed keeps
+  // others: all of them count as seen.
+  return ordered_json{{"online", true},
+                      {"tasks", spec.tasks},
+                      {"model_sha256", r.predictor.model_sha256},
+                      {"objective", "reinforce"},
+                      {"head", o.head == engine::train::Head::ordinal ? "ordinal" : "free"},
+                      {"k", r.predictor.grid},
+                      {"lambda", o.lambda},
+                      {"mu", o.mu},
+                      {"entropy_bonus", o.entropy},
+                      {"hidden", o.hidden},
+                      {"passes", r.passes},
+                      {"of_passes", o.epochs},
+                      {"seed", o.seed},
+                      {"questions", r.trained_on},
+                      {"queries", r.queries},
+                      {"flops", r.flops},
+                      {"seen", question_marks(bank.questions())}}
+      .dump();
+}
+
+std::string interval(const engine::train::Range& r) {
+  return fmt::format("[{:.1f}, {:.1f}]", 100 * r.lower, 100 * r.upper);
+}
+
+std::optional<double> share_of(const Outcome& p, const Outcome& oracle) {
+  return oracle.gain > 1e-12 ? std::optional(p.gain / oracle.gain) : std::nullopt;
+}
+
+std::string as_json(const std::string& training, const OnlineResult& r) {
+  ordered_json j = ordered_json::parse(training);
+  j.erase("seen");
+  j["held_out"] = r.held_out;
+  j["held_out_seed_items"] = r.held_out_items;
+  j["judging_queries"] = r.judging_queries;
+  j["judging_flops"] = r.judging_flops;
+  j["first_pass_reward"] = r.first_reward;
+  j["last_pass_reward"] = r.last_reward;
+  for (const auto& row : r.rows) {
+    const auto& o = row.outcome;
+    const auto share = share_of(o, r.rows.back().outcome);
+    j["policies"].push_back(
+        {{"policy", row.name},
+         {"about", row.about},
+         {"n", o.n},
+         {"accuracy", o.accuracy},
+         {"accuracy_interval", {o.accuracy_interval.lower, o.accuracy_interval.upper}},
+         {"mean_k", o.mean_k},
+         {"flops_ratio", o.cost},
+         {"reward", o.reward},
+         {"lambda_regret", o.regret},
+         {"adaptivity_gain", o.gain},
+         {"adaptivity_gain_interval", {o.gain_interval.lower, o.gain_interval.upper}},
+         {"share_of_oracle_gain", share ? ordered_json(*share) : ordered_json()}});
+  }
+  return j.dump(2) + "\n";
+}
+
+std::string as_text(const OnlinePlan& plan, const OnlineResult& r, Format format) {
+  TextTable table({{"policy"},
+                   {"n", Align::right},
+                   {"accuracy", Align::right},
+                   {"95% interval"},
+                   {"mean k", Align::right},
+                   {"FLOPs", Align::right},
+                   {"reward", Align::right},
+                   {"regret", Align::right},
+                   {"gain", Align::right},
+                   {"95% interval"},
+                   {"of oracle's", Align::right}});
+  for (const auto& row : r.rows) {
+    const auto& o = row.outcome;
+    const auto share = share_of(o, r.rows.back().outcome);
+    table.add({row.name, std::to_string(o.n), fmt::format("{:.1f}%", 100 * o.accuracy),
+               interval(o.accuracy_interval), fmt::format("{:.2f}", o.mean_k),
+               fmt::format("{:.3f}", o.cost), fmt::format("{:.4f}", o.reward),
+               fmt::format("{:.4f}", o.regret), fmt::format("{:+.1f}", 100 * o.gain),
+               interval(o.gain_interval), share ? fmt::format("{:.1f}%", 100 * *share) : "n/a"});
+  }
+  return fmt::format(
+             "Learned from {} queries ({} questions, {} passes, {} FLOPs); mean reward {:.4f} in "
+             "the first pass, {:.4f} in the last.\nJudged on {} other questions of {} seed items, "
+             "each at every k ({} queries, {} FLOPs), lambda = {:.4g}:\n\n",
+             r.queries, r.trained_on, r.passes, si(static_cast<double>(r.flops)), r.first_reward,
+             r.last_reward, r.held_out, r.held_out_items, r.judging_queries,
+             si(static_cast<double>(r.judging_flops)), plan.options.lambda) +
+         (format == Format::markdown ? table.markdown() : table.terminal()) +
+         fmt::format(
+             "\nFLOPs: of those at k = {}, the decision's own included. gain: percentage points of "
+             "accuracy above\nstatic k and their mixtures at the same FLOPs. plug_in: by the p_k "
+             "of the same draws, which "
+             "know little of\na k that was seldom drawn.\n",
+             r.predictor.grid.back());
+}
+
+}  // namespace
+
+int command_train_online(const TrainOptions& o, const engine::train::Options& options) {
+  check(o);
+  const RunSpec spec = spec_of(o);
+  const auto sandbox = start_sandbox(spec);
+  const InterruptGuard interrupt;
+  auto model = load_model(spec);
+  std::vector<int32_t> grid = o.grid;
+  const int32_t most = model.engine->config().moe.max_k();
+  if (grid.empty())
+    for (int32_t k = 1; k <= most; ++k) grid.push_back(k);
+  for (size_t i = 0; i < grid.size(); ++i)
+    if (grid[i] < 1 || (i > 0 && grid[i] <= grid[i - 1]) || grid.back() != most)
+      throw UsageError(
+          fmt::format("--grid {}: want ascending numbers of 1 to {}, the model's most, with it",
+                      fmt::join(grid, ","), most));
+  if (grid.size() < 2)
+    throw UsageError(fmt::format("--grid {}: there is nothing to decide", fmt::join(grid, ",")));
+  std::optional<LatencyPenalty> penalty;
+  if (o.latency_cap_ms) penalty = {*o.latency_cap_ms, o.latency_file};
+  QuestionBank bank(spec, model, grid, penalty, sandbox.get());
+  if (bank.too_long() > 0)
+    fmt::print(stderr, "{} questions are longer than the model's context and left out\n",
+               bank.too_long());
+  OnlinePlan plan;
+  plan.options = options;
+  plan.options.epochs = o.epochs.value_or(kPasses);
+  plan.held_out = o.held_out;
+  std::string training;
+  const auto result = train_online(
+      bank, plan,
+      [&](const OnlineResult& r) {
+        auto content = r.predictor;
+        content.training_json = training = training_json(spec, bank, plan, r);
+        engine::write_predictor(o.out, content);
+      },
+      interrupt.flag());
+  if (result.interrupted) {
+    fmt::print(stderr,
+               "interrupted after {} of {} passes and {} queries: wrote {} as it was then, not "
+               "judged\n",
+               result.passes, plan.options.epochs, result.queries, o.out);
+    return interrupt.exit_code();
+  }
+  fmt::print(
+      "{}", o.format == Format::json ? as_json(training, result) : as_text(plan, result, o.format));
+  fmt::print(stderr, "wrote {}  (moeval run --policy predictor:{})\n", o.out, o.out);
+  return kOk;
+}
+
+}  // namespace harness
