@@ -15,6 +15,7 @@
 #include "datasets/input_bytes.h"
 #include "datasets/ladder_suite.h"
 #include "datasets/manifest.h"
+#include "datasets/mbpp_reader.h"
 #include "datasets/mmlu_reader.h"
 #include "datasets/pinned_reader.h"
 #include "datasets/prompt_reader.h"
@@ -99,6 +100,7 @@ const SingleFile& single_file(std::string_view name) {
        "HumanEvalPlus-OriginFmt.jsonl",
        {"humaneval-plus", "humaneval_plus", ""},
        parse_humaneval},
+      {"mbpp", "mbpp.jsonl", {"mbpp", ""}, parse_mbpp},
       {"xstest", "xstest_prompts.csv", {"xstest", ""}, parse_xstest},
       {"harmbench",
        "harmbench_behaviors_text_all.csv",
@@ -125,7 +127,9 @@ Dataset load_single_file(const PinnedDataset& pins, const fs::path& file,
                          const LoadOptions& options) {
   PinnedReader reader(pins, may_differ(options));
   Dataset d;
-  d.samples = single_file(pins.name).parse(reader.read(file, pins.files.at(0).path), file.string());
+  for (Sample& s :
+       single_file(pins.name).parse(reader.read(file, pins.files.at(0).path), file.string()))
+    (s.split == "dev" ? d.demonstrations : d.samples).push_back(std::move(s));
   d.origin = reader.origin();
   d.sha256 = reader.sha256();
   return d;

@@ -30,8 +30,8 @@ struct DatasetInfo {
   bool is_embedded = false;
 };
 
-// mmlu, humaneval, humaneval_plus, xstest, harmbench (official); mmlu_embedded, humaneval_embedded,
-// ladder, ladder_train, ladder_shifted (in the program).
+// mmlu, humaneval, humaneval_plus, mbpp, xstest, harmbench (official); mmlu_embedded,
+// humaneval_embedded, ladder, ladder_train, ladder_shifted (in the program).
 std::vector<DatasetInfo> dataset_infos();
 
 // Looks for the data set's files in each root in turn; the first that has them is used:
@@ -39,6 +39,7 @@ std::vector<DatasetInfo> dataset_infos();
 //   humaneval      HumanEval.jsonl[.gz] in ROOT/humaneval/data, ROOT/humaneval, ROOT/data or ROOT
 //   humaneval_plus HumanEvalPlus-OriginFmt.jsonl[.gz] in ROOT/humaneval-plus, ROOT/humaneval_plus
 //                  or ROOT
+//   mbpp           mbpp.jsonl[.gz] in ROOT/mbpp or ROOT
 //   xstest         xstest_prompts.csv in ROOT/xstest or ROOT
 //   harmbench      harmbench_behaviors_text_all.csv in ROOT/harmbench/behavior_datasets,
 //                  ROOT/harmbench, ROOT/behavior_datasets or ROOT

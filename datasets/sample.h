@@ -15,6 +15,7 @@ struct Sample {
   int answer = -1;                   // index into choices; -1 for generation
   std::string reference;             // reference solution (code)
   std::string test;                  // test program (code)
+  std::string setup;                 // code between the program and its tests (code)
   std::string entry_point;           // function under test (code)
   std::vector<std::string>
       symbols;  // labels of the choices where a task shows them; empty = A, B, ...

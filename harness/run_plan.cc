@@ -118,7 +118,7 @@ void plan_suite(const RunSpec& spec, const std::vector<tasks::Shift>& shifts, si
     for (size_t p = 0; p < plan->policies.size(); ++p) {
       for (const int prompts : classes) {
         Group group{si, p, suite.task->name(), {}};
-        if (by_subset) group.label += " " + subset;
+        if (by_subset && !subset.empty()) group.label += " " + subset;
         if (plan->policies.size() > 1) group.label += " " + plan->policies[p];
         for (size_t i = begin; i < end; ++i) {
           for (const Variant& v : ways[i]) {

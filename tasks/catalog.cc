@@ -41,13 +41,14 @@ std::vector<std::string> task_names() {
 
 std::unique_ptr<Task> make_task(std::string_view name, const TaskOptions& options) {
   TaskSpec spec = find_spec(name);
-  if (spec.kind == TaskSpec::Kind::code) return std::make_unique<CodeTask>(std::move(spec));
   if (spec.kind == TaskSpec::Kind::prompt) return std::make_unique<PromptTask>(std::move(spec));
-  if (options.num_fewshot) {
+  const bool shows = spec.kind == TaskSpec::Kind::choose || spec.answer.count("solution") > 0;
+  if (options.num_fewshot && shows) {
     if (*options.num_fewshot < 0)
       throw TaskError(fmt::format("num_fewshot is {}, want 0 or more", *options.num_fewshot));
     set_num_fewshot(spec, *options.num_fewshot);
   }
+  if (spec.kind == TaskSpec::Kind::code) return std::make_unique<CodeTask>(std::move(spec));
   return std::make_unique<ChoiceTask>(std::move(spec));
 }
 

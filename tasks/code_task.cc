@@ -11,11 +11,20 @@ namespace tasks {
 
 CodeTask::CodeTask(TaskSpec spec) : spec_(std::move(spec)) {
   metric_ = "pass@1";
-  scorer_ = spec_.extraction == TaskSpec::Extraction::completion ? "python_tests_completion/1"
-                                                                 : "python_tests_before_fence/1";
+  switch (spec_.extraction) {
+    case TaskSpec::Extraction::completion:
+      scorer_ = "python_tests_completion/1";
+      break;
+    case TaskSpec::Extraction::before_fence:
+      scorer_ = "python_tests_before_fence/1";
+      break;
+    case TaskSpec::Extraction::program:
+      scorer_ = "python_tests_program/1";
+      break;
+  }
 }
 
-Query CodeTask::query(const datasets::Sample& sample, const datasets::Dataset&, int) const {
+Query CodeTask::query(const datasets::Sample& sample, const datasets::Dataset& data, int) const {
   Query q;
   q.kind = Query::Kind::generate;
   q.sample_id = sample.id;
@@ -25,6 +34,16 @@ Query CodeTask::query(const datasets::Sample& sample, const datasets::Dataset&, 
         {"user", spec_.user.render({{"prompt", sample.input}}, "prompt", &q.question)});
     q.prefill = spec_.prefill.render({{"prompt", sample.input}});
   } else {
+    if (data.demonstrations.size() < static_cast<size_t>(spec_.num_fewshot))
+      throw TaskError(fmt::format("task {}: data set {} has {} demonstrations, num_fewshot is {}",
+                                  spec_.name, data.name, data.demonstrations.size(),
+                                  spec_.num_fewshot));
+    for (size_t i = 0; i < static_cast<size_t>(spec_.num_fewshot); ++i) {
+      const datasets::Sample& row = data.demonstrations[i];
+      q.demonstrations.push_back(spec_.item.render({{"prompt", row.input}}) +
+                                 spec_.answer.render({{"solution", row.reference}}) +
+                                 spec_.separator);
+    }
     q.item = spec_.item.render({{"prompt", sample.input}}, "prompt", &q.question);
   }
   q.truncation = spec_.truncation;
@@ -66,8 +85,10 @@ Score CodeTask::score(const datasets::Sample& sample, const Answer& answer,
       return score;
   }
 
-  const CodeProblem problem{sample.input, completion(answer.text), sample.test, sample.entry_point};
+  CodeProblem problem{"", completion(answer.text), sample.test, sample.entry_point};
+  if (spec_.extraction != TaskSpec::Extraction::program) problem.prompt = sample.input;
   score.extracted = problem.prompt + problem.completion;
+  if (!sample.setup.empty()) problem.completion += "\n" + sample.setup;
   if (sandbox == nullptr) {
     score.state = Score::State::unscored;
     score.verdict = Verdict::not_run;

@@ -17,7 +17,7 @@ class CodeTask final : public Task {
   const std::string& dataset() const override { return spec_.dataset; }
   const std::string& metric() const override { return metric_; }
   std::optional<double> chance() const override { return spec_.chance; }
-  int num_fewshot() const override { return 0; }
+  int num_fewshot() const override { return spec_.num_fewshot; }
   const std::string& scorer() const override { return scorer_; }
   bool runs_code() const override { return true; }
   bool is_chat() const override { return spec_.is_chat; }
@@ -25,10 +25,11 @@ class CodeTask final : public Task {
 
   Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const override;
   using Task::query;
+  // Demonstrations are the data set's, in order. Throws TaskError when it has too few.
   // Unscored (not_run) without a sandbox. The CPU limit is cpu_s times the machine factor.
   Score score(const datasets::Sample&, const Answer&, Sandbox*) const override;
 
-  // What the answer adds to the prompt: cut at the first stop, then the extraction rule.
+  // The part of the answer that is run: cut at the first stop, then the extraction rule.
   std::string completion(std::string_view answer) const;
 
  private:

@@ -119,7 +119,8 @@ Sample replay(const Sample& from, const std::vector<Edit>& edits, bool back) {
 bool same(const Sample& a, const Sample& b) {
   return a.id == b.id && a.subset == b.subset && a.split == b.split && a.input == b.input &&
          a.choices == b.choices && a.answer == b.answer && a.reference == b.reference &&
-         a.test == b.test && a.entry_point == b.entry_point && a.symbols == b.symbols;
+         a.test == b.test && a.setup == b.setup && a.entry_point == b.entry_point &&
+         a.symbols == b.symbols;
 }
 
 ShiftFamily family_named(std::string_view name, std::string_view whole) {

@@ -54,7 +54,7 @@ class Task {
 };
 
 struct TaskOptions {
-  std::optional<int> num_fewshot;  // code and prompt tasks are 0-shot and ignore it
+  std::optional<int> num_fewshot;  // ignored by tasks that have no demonstrations
 };
 
 // The names of the built-in tasks; and a task by such a name or, when the name contains a '/' or

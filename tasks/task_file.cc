@@ -61,7 +61,7 @@ void read_prompt(StrictObject& root, TaskSpec& spec) {
 }
 
 void read_code(StrictObject& root, TaskSpec& spec) {
-  StrictObject prompt = root.object("prompt", {"item", "user", "prefill"});
+  StrictObject prompt = root.object("prompt", {"item", "answer", "separator", "user", "prefill"});
   spec.is_chat = prompt.has("user") || prompt.has("prefill");
   if (spec.is_chat) {
     if (prompt.has("item")) prompt.fail("item", "stands beside user or prefill, want one form");
@@ -70,6 +70,17 @@ void read_code(StrictObject& root, TaskSpec& spec) {
   } else {
     spec.item = prompt_of(prompt, "item", {"prompt"}, "prompt");
   }
+  for (const char* key : {"answer", "separator"})
+    if (spec.is_chat && prompt.has(key))
+      prompt.fail(key, "belongs to demonstrations, which a chat form of a code task has not");
+  if (prompt.has("answer")) {
+    spec.answer = prompt_of(prompt, "answer", {"solution"}, "solution");
+    spec.separator = prompt.text("separator", "\n\n");
+    spec.num_fewshot = root.integer("num_fewshot", 0, 0, 1000);
+  } else if (prompt.has("separator") || root.has("num_fewshot")) {
+    prompt.fail("answer", "is missing: separator and num_fewshot say how it is shown");
+  }
+  root.put("prompt", prompt);
   StrictObject generation =
       root.object("generation", {"max_new_tokens", "temperature", "top_p", "stops"});
   spec.max_new_tokens = generation.integer("max_new_tokens", 1024, 1, 1 << 20);
@@ -77,8 +88,10 @@ void read_code(StrictObject& root, TaskSpec& spec) {
   spec.top_p = generation.number("top_p", 1, 1e-6, 1);
   spec.stops = generation.texts("stops");
   root.put("generation", generation);
-  spec.extraction =
-      root.one_of("extraction", {"completion", "before_fence"}, TaskSpec::Extraction::completion);
+  spec.extraction = root.one_of("extraction", {"completion", "before_fence", "program"},
+                                TaskSpec::Extraction::completion);
+  if (spec.is_chat && spec.extraction == TaskSpec::Extraction::program)
+    root.fail("extraction", "is \"program\", which a prefill that opens the program contradicts");
   spec.cpu_s = root.number("cpu_s", 3.0, 0.01, 3600);
 }
 
@@ -88,7 +101,7 @@ std::vector<std::string> known_keys(TaskSpec::Kind kind) {
   if (kind != TaskSpec::Kind::prompt) keys.push_back("chance");
   for (const char* key : {"num_fewshot", "option", "normalise"})
     if (kind == TaskSpec::Kind::choose) keys.push_back(key);
-  for (const char* key : {"generation", "extraction", "cpu_s"})
+  for (const char* key : {"num_fewshot", "generation", "extraction", "cpu_s"})
     if (kind == TaskSpec::Kind::code) keys.push_back(key);
   return keys;
 }

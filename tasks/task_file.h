@@ -18,7 +18,8 @@ struct TaskSpec {
   // bytes are those of the option's text without the delimiter in front of it, as in lm-eval.
   enum class Normalise { none, chars, bytes, tokens };
   // Which part of the answer is the completion.
-  enum class Extraction { completion, before_fence };
+  // program: the answer is the whole program, the prompt is no part of it.
+  enum class Extraction { completion, before_fence, program };
 
   std::string name, suite, description, dataset;
   int version = 1;
@@ -41,9 +42,10 @@ struct TaskSpec {
 
   // prompt. Field {{prompt}} of item.
 
-  // code. Field {{prompt}}. Either item (plain) or user and prefill (chat).
+  // code. Field {{prompt}}. Either item (plain) or user and prefill (chat). A plain prompt may have
+  // demonstrations: item + answer, field {{solution}}, + separator, num_fewshot times.
   bool is_chat = false;
-  PromptTemplate user, prefill;
+  PromptTemplate user, prefill, answer;
   int max_new_tokens = 0;
   double temperature = 0, top_p = 1;
   std::vector<std::string> stops;

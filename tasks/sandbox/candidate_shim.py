@@ -39,6 +39,7 @@ def mutable(args):
 
 
 def main():
+    global NAMES
     program, entry_point = (str(f, "utf-8", "replace") for f in read_fields(SOURCE, 2))
     try:
         namespace = load(program, entry_point)
@@ -46,6 +47,7 @@ def main():
         names, text = describe(error)
         write_frame(CALLS, encode(("bad", names, text), False))
         _exit(0)
+    NAMES = namespace
     write_frame(CALLS, encode(("ok",), False))
     while True:
         frame = read_frame(CALLS)

@@ -149,6 +149,7 @@ def compile_prompt(prompt):
 def run_check(proxy, prompt, test, entry_point):
     namespace = {}
     exec(compile_prompt(prompt), namespace)
+    namespace["by_name"] = ByName
     namespace[entry_point] = proxy
     exec(compile(test, "<test>", "exec"), namespace)
     namespace["check"](proxy)

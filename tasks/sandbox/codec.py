@@ -40,6 +40,17 @@ class Opaque:
         return "<object of type %s>" % self._name
 
 
+class ByName:
+    """An argument that is the program's own: the value of one of its global names."""
+    __slots__ = ("name",)
+
+    def __init__(self, name):
+        self.name = name
+
+
+NAMES = None  # the candidate's global names; in the checker none, so a reply cannot hold any
+
+
 def read_exactly(fd, n):
     parts = []
     while n > 0:
@@ -186,6 +197,9 @@ class Encoder:
             self.put_other(v, t, depth)
 
     def put_other(self, v, t, depth):
+        if t is ByName and self.strict:
+            self.tag(b"n", v.name.encode("ascii"))
+            return
         base = _base_value(v)
         if base is not None:
             self.put(base, depth + 1)
@@ -362,6 +376,7 @@ _GETTERS = {
     ord("I"): lambda d, depth: iter(d.several(depth)),
     ord("q"): Decoder.get_fraction,
     ord("D"): Decoder.get_decimal,
+    ord("n"): lambda d, depth: NAMES[str(d.chunk(), "ascii")],
     ord("O"): lambda d, depth: Opaque(str(d.chunk(), "utf-8", "replace")[:80]),
 }
 

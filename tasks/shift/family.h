@@ -54,7 +54,11 @@ Family ladder_cue_family();
 Family neutral_family();
 
 inline Family::Plan cannot(std::string why) { return {{}, std::move(why)}; }
-inline bool is_code(const datasets::Sample& s) { return s.choices.empty(); }
+// A program to go on with. A program that is asked for in words is a question here.
+inline bool is_code(const datasets::Sample& s) {
+  return s.choices.empty() && !s.entry_point.empty() &&
+         s.input.find("def " + s.entry_point) != std::string::npos;
+}
 
 // Number to take at a rate of n: at least `least`, at most n.
 inline size_t share(size_t n, int percent, size_t least) {

@@ -125,7 +125,8 @@ std::vector<Edit> rephrased(const std::string& text) {
 Family::Plan plan(const Request& r) {
   Family::Plan out;
   if (r.shift.severity == 3) {
-    if (is_code(r.sample)) return cannot("severity 3 rewords questions, and this is code");
+    if (is_code(r.sample) || !r.sample.test.empty())
+      return cannot("severity 3 rewords questions, and this asks for code");
     out.edits = rephrased(r.sample.input);
     if (out.edits.empty()) return cannot("its stem has no phrase of the list");
   }

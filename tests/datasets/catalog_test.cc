@@ -201,7 +201,7 @@ TEST(Manifest, PinsEverySubjectOfEverySplitAndTheCodeSuites) {
     }
     EXPECT_EQ(rows, d.split_rows) << d.name;
   }
-  EXPECT_EQ(hashes.size(), 175u);
+  EXPECT_EQ(hashes.size(), 176u);
   EXPECT_EQ(find_pinned("humaneval")->files[0].gzip_sha256,
             "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef");
   EXPECT_EQ(find_pinned("humaneval_plus")->files[0].gzip_sha256,
@@ -217,9 +217,9 @@ TEST(DatasetInfos, ListsOfficialAndEmbeddedDataSets) {
     EXPECT_GT(info.split_rows.at("test"), 0);
     EXPECT_FALSE(info.licence.empty());
   }
-  EXPECT_THAT(names, ElementsAre("mmlu", "humaneval", "humaneval_plus", "xstest", "harmbench",
-                                 "mmlu_embedded", "humaneval_embedded", "ladder", "ladder_train",
-                                 "ladder_shifted"));
+  EXPECT_THAT(names, ElementsAre("mmlu", "humaneval", "humaneval_plus", "mbpp", "xstest",
+                                 "harmbench", "mmlu_embedded", "humaneval_embedded", "ladder",
+                                 "ladder_train", "ladder_shifted"));
 }
 
 }  // namespace

@@ -188,6 +188,26 @@ TEST_F(OfficialData, HumanEvalPlusSharesAllPromptsButOne) {
   EXPECT_NE(plus.sha256, base.sha256);
 }
 
+TEST_F(OfficialData, MbppHasItsPublishedSplitAndQuirks) {
+  const Dataset d = load("mbpp", roots_, {.require_official = true});
+  EXPECT_EQ(d.origin, "official");
+  ASSERT_EQ(d.samples.size(), 500u);
+  EXPECT_EQ(d.samples.front().id, "MBPP/11");
+  EXPECT_EQ(d.samples.back().id, "MBPP/510");
+  ASSERT_EQ(d.demonstrations.size(), 3u);
+  EXPECT_EQ(d.demonstrations[0].id, "MBPP/2");
+  EXPECT_EQ(d.demonstrations[2].entry_point, "heap_queue_largest");
+  int crlf = 0, setup = 0;
+  for (const Sample& s : d.samples) {
+    crlf += s.reference.find("\r\n") != std::string::npos;
+    setup += !s.setup.empty();
+    EXPECT_NE(s.test.find(s.entry_point), std::string::npos) << s.id;
+  }
+  EXPECT_EQ(crlf, 499);
+  EXPECT_EQ(setup, 1);
+  EXPECT_NE(by_id(d, "MBPP/367").test.find("root2 = by_name"), std::string::npos);
+}
+
 TEST_F(OfficialData, EveryUnsafePromptOfXstestHasItsCounterpart) {
   const Dataset d = load("xstest", roots_, {.require_official = true});
   ASSERT_EQ(d.samples.size(), 450u);

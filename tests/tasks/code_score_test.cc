@@ -75,6 +75,20 @@ TEST(CodeScore, InstructCutsAtTheFirstFence) {
   EXPECT_EQ(sandbox.problem_.completion, "    return 1\n```\n");
 }
 
+TEST(CodeScore, MbppsAnswerIsTheWholeProgramAndItsSetupRunsBehindIt) {
+  PlantedSandbox sandbox(Verdict::passed);
+  datasets::Sample s = sample();
+  const auto task = make_task("mbpp");
+  const Score score =
+      task->score(s, answer("def twice(x):\r\n  return 2 * x\n[DONE]\nmore"), &sandbox);
+  EXPECT_EQ(sandbox.problem_.prompt, "");
+  EXPECT_EQ(sandbox.problem_.completion, "def twice(x):\r\n  return 2 * x\n");
+  EXPECT_EQ(score.extracted, sandbox.problem_.completion);
+  s.setup = "root = Node(1)";
+  EXPECT_EQ(task->score(s, answer("a"), &sandbox).extracted, "a");
+  EXPECT_EQ(sandbox.problem_.completion, "a\nroot = Node(1)");
+}
+
 TEST(CodeScore, CpuLimitIsThreeSecondsTimesTheMachineFactor) {
   PlantedSandbox slow(Verdict::passed, 2.5), fast(Verdict::passed, 0.5);
   make_task("humaneval")->score(sample(), answer(""), &slow);

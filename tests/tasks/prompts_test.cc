@@ -6,6 +6,7 @@
 #include <map>
 
 #include "datasets/catalog.h"
+#include "datasets/mbpp_reader.h"
 #include "datasets/sha256.h"
 #include "tasks/task.h"
 #include "tests/tasks/golden.h"
@@ -167,6 +168,36 @@ TEST(HumanEvalInstructQuery, AsksAsUserAndOpensTheAssistantsTurn) {
     EXPECT_EQ(q.prefill, want[i]["prefill"].get<std::string>());
     EXPECT_EQ(q.turns[0].content.substr(q.question.first, q.question.second - q.question.first),
               sample.input);
+  }
+}
+
+TEST(MbppQuery, ShowsThreeSolvedProblemsAndAsksInThePapersWords) {
+  std::string lines;
+  for (const auto& row : read_golden("rows.json", "mbpp")) lines += row.dump() + "\n";
+  datasets::Dataset data;
+  data.name = "made_up";
+  for (auto& s : datasets::parse_mbpp(lines, "rows.json"))
+    (s.split == "dev" ? data.demonstrations : data.samples).push_back(s);
+  const json want = read_golden("prompts.json", "mbpp");
+  ASSERT_EQ(want.size(), data.samples.size());
+  const auto task = make_task("mbpp");
+  EXPECT_EQ(task->num_fewshot(), 3);
+  for (size_t i = 0; i < data.samples.size(); ++i) {
+    const Query q = task->query(data.samples[i], data);
+    EXPECT_EQ(q.prompt(), want[i]["prompt"].get<std::string>());
+    EXPECT_EQ(q.item.substr(q.question.first, q.question.second - q.question.first),
+              data.samples[i].input);
+    EXPECT_EQ(q.reference, data.samples[i].reference);
+    EXPECT_EQ(q.stops, std::vector<std::string>{"[DONE]"});
+    EXPECT_EQ(q.max_new_tokens, 256);
+    EXPECT_EQ(q.truncation, Truncation::left_tokens);
+  }
+  EXPECT_EQ(make_task("mbpp", {1})->query(data.samples[0], data).demonstrations.size(), 1u);
+  try {
+    make_task("mbpp", {4})->query(data.samples[0], data);
+    FAIL() << "no error";
+  } catch (const TaskError& e) {
+    EXPECT_STREQ(e.what(), "task mbpp: data set made_up has 3 demonstrations, num_fewshot is 4");
   }
 }
 

@@ -41,15 +41,15 @@ std::string error_with(std::string_view name, const char* patch) {
 }
 
 TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(
-      task_names(),
-      ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_plus", "ladder",
-                  "ladder_shifted", "ladder_train", "mmlu", "mmlu_cloze", "mmlu_lmeval", "xstest"));
+  EXPECT_THAT(task_names(),
+              ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_plus",
+                          "ladder", "ladder_shifted", "ladder_train", "mbpp", "mmlu", "mmlu_cloze",
+                          "mmlu_lmeval", "xstest"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
     EXPECT_FALSE(task->description().empty());
-    EXPECT_EQ(task->runs_code(), task->suite() == "humaneval");
+    EXPECT_EQ(task->runs_code(), task->suite() == "humaneval" || task->suite() == "mbpp");
     EXPECT_EQ(task->chance().has_value(), task->is_marked());
     EXPECT_EQ(task->is_marked(), task->suite() != "safety");
   }
@@ -67,6 +67,7 @@ TEST(BuiltInTasks, HaveThePublishedMetricsScorersAndShots) {
   EXPECT_EQ(row("humaneval"), "humaneval pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("humaneval_instruct"), "humaneval pass@1 python_tests_before_fence/1 0");
   EXPECT_EQ(row("humaneval_plus"), "humaneval_plus pass@1 python_tests_completion/1 0");
+  EXPECT_EQ(row("mbpp"), "mbpp pass@1 python_tests_program/1 3");
 }
 
 TEST(MakeTask, ShotsCanBeChangedAndEnterTheResolvedFile) {
@@ -75,6 +76,8 @@ TEST(MakeTask, ShotsCanBeChangedAndEnterTheResolvedFile) {
   EXPECT_EQ(json::parse(task->config_json())["num_fewshot"], 5);
   EXPECT_NE(task->config_json(), make_task("mmlu_lmeval")->config_json());
   EXPECT_EQ(make_task("humaneval", {5})->num_fewshot(), 0);
+  EXPECT_EQ(make_task("mbpp", {1})->num_fewshot(), 1);
+  EXPECT_EQ(json::parse(make_task("mbpp", {1})->config_json())["num_fewshot"], 1);
   EXPECT_THROW(make_task("mmlu", {-1}), TaskError);
 }
 

@@ -2,7 +2,7 @@
 """Asks lm-eval itself for the prompts that make_prompts.py writes, and compares.
 
 lm-eval 0.4.13 with its own task files builds every context of mmlu (0 and 5 shots),
-mmlu_continuation and humaneval(_instruct) over the local data; no network. Prints one line a task
+mmlu_continuation, humaneval(_instruct) and mbpp over the local data; no network. Prints one line a task
 and fails when a sum differs from real_prompts.json or a made-up row from prompts.json.
 
   lmeval_prompts.py DATA_FOLDER
@@ -80,6 +80,20 @@ def code_task(name, problems):
     return make_task(config, {"test": problems})
 
 
+def mbpp_prompts(data):
+    """mbpp.yaml with the demonstrations of its utils.py, whose import of evaluate is left out."""
+    config = load(TASKS / "mbpp/mbpp.yaml")
+    source = (TASKS / "mbpp/utils.py").read_text()
+    names = {}
+    exec("def list_fewshot_samples" + source.split("def list_fewshot_samples")[1], names)
+    for key in ("metric_list", "unsafe_code"):
+        config.pop(key, None)
+    config["fewshot_config"] = {"sampler": "first_n", "samples": names["list_fewshot_samples"]()}
+    task, docs = make_task(config, {"test": ours.read_mbpp(data / "mbpp/mbpp.jsonl")[1]})
+    for doc in docs:
+        yield task.fewshot_context(doc, 3)
+
+
 def check(name, same):
     print(f"{name}: {'equal' if same else 'DIFFERENT'}")
     return same
@@ -113,6 +127,10 @@ def main(data):
             else:
                 total.add(task.doc_to_text(doc), task.doc_to_prefix(doc))
         fine &= check(f"{name}, {total.n} official rows", total.value() == sums[name])
+    total = ours.Sum()
+    for context in mbpp_prompts(data):
+        total.add(context)
+    fine &= check(f"mbpp, {total.n} official rows", total.value() == sums["mbpp"])
     return 0 if fine else 1
 
 

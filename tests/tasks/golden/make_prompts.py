@@ -5,13 +5,13 @@ An implementation that shares nothing with tasks/: csv and string operations of 
 standard library (made with Python 3.11). It writes prompts.json from the made-up rows in rows.json
 and, when a data folder is given, real_prompts.json with SHA-256 sums over the official data.
 
-  make_prompts.py [DATA_FOLDER]     DATA_FOLDER holds mmlu/, humaneval/, humaneval-plus/
+  make_prompts.py [DATA_FOLDER]     DATA_FOLDER holds mmlu/, humaneval/, humaneval-plus/, mbpp/
 
 Sums: for each sample in order, the prompt and then every option, each followed by a zero byte; for
-code the prompt, for chat the user turn and the prefill.
+code the prompt (of MBPP with its demonstrations), for chat the user turn and the prefill.
 
 Protocols: hendrycks/test evaluate.py (4450500), lm-eval 0.4.13 tasks mmlu, mmlu_continuation,
-humaneval and humaneval_instruct.
+humaneval, humaneval_instruct and mbpp.
 """
 import csv
 import gzip
@@ -82,6 +82,24 @@ def instruct(problem):
             + fenced + "```\n"), "Here is the completed function:\n" + fenced
 
 
+def mbpp(demonstrations, problem):
+    def ask(row):
+        tests = "\n".join(row["test_list"])
+        return ("You are an expert Python programmer, and here is your task: " + row["text"]
+                + " Your code should pass these tests:\n\n" + tests + "\n[BEGIN]\n")
+    shown = "".join(ask(d) + d["code"] + "\n[DONE]\n\n" for d in demonstrations)
+    return shown + ask(problem)
+
+
+def read_mbpp(path):
+    rows = {}
+    with open(path, encoding="utf-8", newline="\n") as f:
+        for line in f:
+            row = json.loads(line)
+            rows[row["task_id"]] = row
+    return [rows[i] for i in (2, 3, 4)], [rows[i] for i in range(11, 511)]
+
+
 def read_csv(path):
     with open(path, newline="", encoding="utf-8") as f:
         return [{"question": r[0], "choices": r[1:5], "answer": LETTERS.index(r[5])}
@@ -102,6 +120,8 @@ def made_up():
     out["humaneval"] = [{"prompt": p["prompt"]} for p in rows["humaneval"]]
     out["humaneval_instruct"] = [dict(zip(("user", "prefill"), instruct(p)))
                                  for p in rows["humaneval"]]
+    shown = [r for r in rows["mbpp"] if r["task_id"] in (2, 3, 4)]
+    out["mbpp"] = [{"prompt": mbpp(shown, r)} for r in rows["mbpp"] if 10 < r["task_id"] < 511]
     return out
 
 
@@ -138,6 +158,11 @@ def real(data):
         for problem in read_jsonl(data / file):
             total.add(*texts(problem))
         out[name] = total.value()
+    shown, test = read_mbpp(data / "mbpp/mbpp.jsonl")
+    total = Sum()
+    for row in test:
+        total.add(mbpp(shown, row))
+    out["mbpp"] = total.value()
     return out
 
 

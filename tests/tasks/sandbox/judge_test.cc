@@ -42,6 +42,16 @@ TEST_F(JudgeTest, HumanEvalsOwnSixSamplesScoreOneHalf) {
   }
 }
 
+// Arguments that only the program can make, as a tree of its own class.
+TEST_F(JudgeTest, ATestMayNameTheProgramsOwnValues) {
+  const char* kTest = "tree = by_name('tree')\ndef check(candidate):\n    assert f(tree) == 7\n";
+  expect_all(
+      {{"its own", "class T:\n  v = 7\ndef f(t): return t.v\ntree = T()", kTest, Verdict::passed},
+       {"wrong", "class T:\n  v = 8\ndef f(t): return t.v\ntree = T()", kTest, Verdict::wrong},
+       {"has no such name", "def f(t): return 7", kTest, Verdict::error}},
+      &SandboxTest::judge);
+}
+
 TEST_F(JudgeTest, FailuresHaveTheirClass) {
   const char* kTest = "def check(candidate):\n    assert candidate(2) == 4\n";
   expect_all(
