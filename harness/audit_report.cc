@@ -220,11 +220,10 @@ void render_fallback(const Audit& audit, const TaskAudit& t, Page* page) {
   page->heading("Questions that the policy's fallback decided, with it and without", 3);
   page->table(fallback_table(t));
   page->line("");
-  page->line(
-      "flagged: more unlike the questions of training than the predictor's threshold. compared:");
-  page->line(
-      fmt::format("flagged ones of which the sweep knows both k; accuracy and regret (lambda {}) "
-                  "by its answers.",
+  page->prose(
+      fmt::format("flagged: more unlike the questions of training than the predictor's threshold. "
+                  "compared: flagged ones of which the sweep knows both k; accuracy and regret "
+                  "(lambda {}) by its answers.",
                   audit.lambda));
 }
 
@@ -236,26 +235,27 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   page->heading("What the questions need, and what they were granted", 3);
   page->table(needs_table(t));
   page->line("");
-  page->line(
-      "easy: right from the smallest k on; elastic: from a larger one on; inverse: right at");
-  page->line("some k, not at the largest; never: at none.");
+  page->prose(
+      "easy: right from the smallest k on; elastic: from a larger one on; inverse: right at some "
+      "k, "
+      "not at the largest; never: at none.");
   page->line("");
   page->table(classes_table(t));
   page->line("");
-  page->line(
-      "exact, over: right, with no or some experts too many; under: wrong, more would do; capped:");
-  page->line(
-      "the same, by the latency cap; boundary: wrong between two swept k; lucky: right without");
-  page->line("the k it needs; unstable: wrong with it; hopeless: wrong, and no k is enough.");
+  page->prose(
+      "exact, over: right, with no or some experts too many; under: wrong, more would do; capped: "
+      "the same, by the latency cap; boundary: wrong between two swept k; lucky: right without the "
+      "k "
+      "it needs; unstable: wrong with it; hopeless: wrong, and no k is enough.");
   render_clean(t, audit.lambda, page);
   if (!t.parts.empty()) {
     page->heading("Where", 3);
     size_t left_out = 0;
     page->table(parts_table(t, &left_out));
     page->line("");
-    page->line(
-        "p: lambda-regret beside the rest of the task, permutation test, adjusted over all parts");
-    page->line("(Benjamini-Hochberg). Intervals are not adjusted.");
+    page->prose(
+        "p: lambda-regret beside the rest of the task, permutation test, adjusted over all parts "
+        "(Benjamini-Hochberg). Intervals are not adjusted.");
     if (left_out > 0)
       page->line(fmt::format("{} more parts: --format json has them all", left_out));
   }
@@ -320,12 +320,11 @@ std::string render_audit(const Audit& audit, Format format) {
     page.line(fmt::format("{} of these {} questions are among the {} that the policy learned from.",
                           seen, n, audit.n_learned));
   }
-  page.line(fmt::format(
-      "right = in at least {:.0f}% of the ways that the sweep asked. Intervals: 95%; shares",
-      100 * kReliable));
-  page.line(fmt::format(
-      "Wilson, others bootstrap over seed items; none below {} items or where all are alike.",
-      tasks::kFewestClusters));
+  page.prose(
+      fmt::format("right = in at least {:.0f}% of the ways that the sweep asked. Intervals: 95%; "
+                  "shares Wilson, "
+                  "others bootstrap over seed items; none below {} items or where all are alike.",
+                  100 * kReliable, tasks::kFewestClusters));
   for (const auto& t : audit.tasks) render_task(audit, t, &page);
   for (const auto& p : audit.prompts) render_prompts(p, &page);
   return page.take();

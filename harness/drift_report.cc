@@ -97,36 +97,34 @@ void render_drifts(const TaskAudit& t, Page* page) {
   page->heading("Under shifts: each query beside the same sample as it is", 3);
   page->table(drift_table(t));
   page->line("");
-  page->line(
-      "p: of k sign-flip, of accuracy McNemar, adjusted over all shifts (Holm). less neutral's:");
-  page->line(
+  page->prose(
+      "p: of k sign-flip, of accuracy McNemar, adjusted over all shifts (Holm). less neutral's: "
       "beside an edit of the same length without content. FLOPs ratio: longer prompts count.");
   if (const auto excess = excess_table(t); !excess.empty()) {
     page->line("");
     page->table(excess);
     page->line("");
-    page->line(
-        "Of pairs with a stable k on both sides, asked in one way. need lost, won: pairs with a");
-    page->line("stable k on one side only. adaptivity: what is saved of all FLOPs that could be.");
+    page->prose(
+        "Of pairs with a stable k on both sides, asked in one way. need lost, won: pairs with a "
+        "stable k on one side only. adaptivity: what is saved of all FLOPs that could be.");
   }
   if (!t.graded_drifts.empty()) {
     page->heading("Graded: how much less probable the right answer became, in nats", 3);
     page->table(graded_table(t));
     page->line("");
-    page->line(
+    page->prose(
         "p: sign-flip, adjusted over all shifts (Holm). The last column is what the policy's k "
-        "adds");
-    page->line("to what the shift does at the largest k.");
+        "adds "
+        "to what the shift does at the largest k.");
   }
   if (t.expert_drifts.empty()) return;
   page->heading("Which experts: distance of the routed experts' frequencies from the clean twin's",
                 3);
   page->table(experts_table(t));
   page->line("");
-  page->line(
-      "Jensen-Shannon distance, 0 alike, 1 nothing in common, mean over layers; short texts "
-      "differ");
-  page->line("by chance too. other k: pairs that were granted another k.");
+  page->prose(
+      "Jensen-Shannon distance, 0 alike, 1 nothing in common, mean over layers; short texts differ "
+      "by chance too. other k: pairs that were granted another k.");
 }
 
 }  // namespace harness

@@ -19,6 +19,8 @@ class Page {
                 : fmt::format("\n{}\n\n", text);
   }
   void line(const std::string& text) { out_ += text + (markdown_ ? "\n\n" : "\n"); }
+  // Sentences: wrapped for a terminal, a paragraph in Markdown.
+  void prose(const std::string& text);
   void item(const std::string& text) { out_ += (markdown_ ? "- " : "  * ") + text + "\n"; }
   void table(const TextTable& t) {
     if (!t.empty()) out_ += markdown_ ? t.markdown() : t.terminal();
