@@ -249,6 +249,7 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   out.prediction = prediction_report(clean, grid);
   out.parts = parts_of(clean, grid, s.lambda);
   out.drifts = drift_reports(all, grid, s.lambda);
+  out.robust = robust_reports(all);
   for (const auto& [form, members] : shifted)
     out.shifted.emplace_back(form, allocation_report(members, grid, s.lambda));
   find_worst(known, reader, task, s, grid, &out);

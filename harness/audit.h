@@ -10,6 +10,7 @@
 #include "harness/allocation.h"
 #include "harness/drift.h"
 #include "harness/prompt_compute.h"
+#include "harness/robustness.h"
 #include "harness/sweep_report.h"
 
 namespace harness {
@@ -47,6 +48,7 @@ struct TaskAudit {
   PredictionReport prediction;
   std::vector<AuditPart> parts;
   std::vector<DriftReport> drifts;
+  std::vector<RobustReport> robust;  // of ReCode's perturbations
   // Shifted queries whose need the sweep knows, as a whole of their own.
   std::vector<std::pair<std::string, AllocationReport>> shifted;
   std::vector<WorstQuery> worst_under, worst_over;

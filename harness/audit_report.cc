@@ -210,6 +210,25 @@ void render_drifts(const TaskAudit& t, Page* page) {
   page->line("stable k on one side only. adaptivity: what is saved of all FLOPs that could be.");
 }
 
+void render_robust(const TaskAudit& t, Page* page) {
+  if (t.robust.empty()) return;
+  TextTable table({{"ReCode"},
+                   {"n", Align::right},
+                   {"draws", Align::right},
+                   {"right as it is"},
+                   {"in every form (RP)"},
+                   {"robust drop (RD)"},
+                   {"answered otherwise (RR)"}});
+  for (const auto& r : t.robust)
+    table.add({r.method, std::to_string(r.n), std::to_string(r.draws), percent(r.nominal),
+               percent(r.pass), percent(r.drop), percent(r.relative)});
+  page->heading("Robustness: the worst answer over the draws of one perturbation", 3);
+  page->table(table);
+  page->line("");
+  page->line(
+      "n: problems that it changes in some draw. RD: what RP lost of the answers right as it is.");
+}
+
 void render_worst(const TaskAudit& t, Page* page) {
   if (t.worst_under.empty() && t.worst_over.empty()) return;
   page->heading("Worst queries", 3);
@@ -267,6 +286,7 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
       page->line(fmt::format("{} more parts: --format json has them all", left_out));
   }
   render_drifts(t, page);
+  render_robust(t, page);
   render_worst(t, page);
 }
 
