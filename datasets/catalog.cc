@@ -101,6 +101,7 @@ const SingleFile& single_file(std::string_view name) {
        {"humaneval-plus", "humaneval_plus", ""},
        parse_humaneval},
       {"mbpp", "mbpp.jsonl", {"mbpp", ""}, parse_mbpp},
+      {"recode", "humaneval_partial.jsonl", {"recode/nominal", "nominal", ""}, parse_humaneval},
       {"xstest", "xstest_prompts.csv", {"xstest", ""}, parse_xstest},
       {"harmbench",
        "harmbench_behaviors_text_all.csv",
@@ -273,6 +274,34 @@ Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
   if (!options.require_official && (is_mmlu || name == "humaneval"))
     return load_embedded(embedded, options);
   throw DataError(fmt::format("data set {} not found in: {}; it comes from {}", name,
+                              looked.empty() ? "(no folder given)" : looked, pins->source));
+}
+
+Dataset load_recode(const RecodeMethod& method, int draw, const std::vector<fs::path>& search_roots,
+                    const LoadOptions& options) {
+  const PinnedDataset* pins = find_pinned("recode");
+  if (!pins) throw DataError("the manifest has no data set recode");
+  const std::string path = recode_path(method, draw);
+  std::string looked;
+  for (const fs::path& root : search_roots) {
+    looked += (looked.empty() ? "" : ", ") + root.string();
+    for (const char* folder : {"recode", ""})
+      for (const char* ending : {".gz", ""}) {
+        fs::path file = *folder ? root / folder : root;
+        file /= path + ending;
+        std::error_code error;
+        if (!fs::exists(file, error)) continue;
+        PinnedReader reader(*pins, options);
+        Dataset d;
+        d.name = pins->name;
+        d.licence = pins->licence;
+        d.samples = parse_humaneval(reader.read(file, path), file.string());
+        d.origin = reader.origin();
+        d.sha256 = reader.sha256();
+        return d;
+      }
+  }
+  throw DataError(fmt::format("recode/{}.gz not found in: {}; it comes from {}", path,
                               looked.empty() ? "(no folder given)" : looked, pins->source));
 }
 

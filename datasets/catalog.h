@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "datasets/recode_files.h"
 #include "datasets/sample.h"
 
 namespace datasets {
@@ -30,7 +31,7 @@ struct DatasetInfo {
   bool is_embedded = false;
 };
 
-// mmlu, humaneval, humaneval_plus, mbpp, xstest, harmbench (official); mmlu_embedded,
+// mmlu, humaneval, humaneval_plus, mbpp, recode, xstest, harmbench (official); mmlu_embedded,
 // humaneval_embedded, ladder, ladder_train, ladder_shifted (in the program).
 std::vector<DatasetInfo> dataset_infos();
 
@@ -40,6 +41,8 @@ std::vector<DatasetInfo> dataset_infos();
 //   humaneval_plus HumanEvalPlus-OriginFmt.jsonl[.gz] in ROOT/humaneval-plus, ROOT/humaneval_plus
 //                  or ROOT
 //   mbpp           mbpp.jsonl[.gz] in ROOT/mbpp or ROOT
+//   recode         humaneval_partial.jsonl[.gz] in ROOT/recode/nominal, ROOT/nominal or ROOT: the
+//                  problems that ReCode's changes of code begin with
 //   xstest         xstest_prompts.csv in ROOT/xstest or ROOT
 //   harmbench      harmbench_behaviors_text_all.csv in ROOT/harmbench/behavior_datasets,
 //                  ROOT/harmbench, ROOT/behavior_datasets or ROOT
@@ -49,6 +52,12 @@ std::vector<DatasetInfo> dataset_infos();
 // with another SHA-256 than pinned (both are named).
 Dataset load(std::string_view name, const std::vector<std::filesystem::path>& search_roots,
              const LoadOptions& = {});
+
+// The problems of one of ReCode's perturbed files, ROOT/recode/PATH[.gz] or ROOT/PATH[.gz] of
+// recode_path(). DataError as above.
+Dataset load_recode(const RecodeMethod&, int draw,
+                    const std::vector<std::filesystem::path>& search_roots,
+                    const LoadOptions& = {});
 
 // The folder in environment variable MOEVAL_DATA, if set and not empty.
 std::vector<std::filesystem::path> default_search_roots();

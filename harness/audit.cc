@@ -209,6 +209,7 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
   out.graded = graded_report(clean, grid);
   out.graded_drifts = graded_drifts(twins, grid);
   out.expert_drifts = expert_drifts(twins, experts.counts, experts.n_shared);
+  out.robust = robust_reports(all);
   for (const auto& [form, members] : shifted)
     out.shifted.emplace_back(form, allocation_report(members, grid, s.lambda));
   out.fallback = fallback_effects(all, grid, s.lambda);

@@ -16,6 +16,7 @@
 #include "harness/graded.h"
 #include "harness/prediction.h"
 #include "harness/prompt_compute.h"
+#include "harness/robustness.h"
 #include "harness/sweep_report.h"
 #include "harness/worst_queries.h"
 
@@ -49,6 +50,7 @@ struct TaskAudit {
   std::vector<DriftReport> drifts;
   std::vector<GradedDrift> graded_drifts;
   std::vector<ExpertDrift> expert_drifts;
+  std::vector<RobustReport> robust;  // of ReCode's perturbations
   // Shifted queries whose need the sweep knows, as a whole of their own.
   std::vector<std::pair<std::string, AllocationReport>> shifted;
   std::vector<FallbackEffect> fallback;  // by form, clean first; empty without a fallback

@@ -49,6 +49,17 @@ json to_json(const AllocationReport& a) {
   return j;
 }
 
+json to_json(const RobustReport& r) {
+  return {{"method", r.method},
+          {"n", r.n},
+          {"draws", r.draws},
+          {"forms", r.forms},
+          {"nominal_pass", to_json(r.nominal)},
+          {"robust_pass", to_json(r.pass)},
+          {"robust_drop", to_json(r.drop)},
+          {"robust_relative", to_json(r.relative)}};
+}
+
 json to_json(const DriftReport& d) {
   return {{"shift", d.form},
           {"n", d.n},
@@ -174,6 +185,7 @@ json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
                             {"p_bh", a.p_bh}});
   j["outside_difficulty"] = t.outside ? to_json(*t.outside) : json();
   for (const auto& d : t.drifts) j["shifts"].push_back(to_json(d));
+  for (const auto& r : t.robust) j["robustness"].push_back(to_json(r));
   for (const auto& [form, a] : t.shifted) j["shifted"][form] = to_json(a);
   for (const auto& f : t.fallback)
     j["fallback"].push_back({{"shift", f.form},

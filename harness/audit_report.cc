@@ -168,6 +168,25 @@ void render_outside(const TaskAudit& t, Page* page) {
                          show(o.spearman_k), o.n, show(o.spearman_need), o.n_finite));
 }
 
+void render_robust(const TaskAudit& t, Page* page) {
+  if (t.robust.empty()) return;
+  TextTable table({{"ReCode"},
+                   {"n", Align::right},
+                   {"draws", Align::right},
+                   {"right as it is"},
+                   {"in every form (RP)"},
+                   {"robust drop (RD)"},
+                   {"answered otherwise (RR)"}});
+  for (const auto& r : t.robust)
+    table.add({r.method, std::to_string(r.n), std::to_string(r.draws), percent(r.nominal),
+               percent(r.pass), percent(r.drop), percent(r.relative)});
+  page->heading("Robustness: the worst answer over the draws of one perturbation", 3);
+  page->table(table);
+  page->line("");
+  page->line(
+      "n: problems that it changes in some draw. RD: what RP lost of the answers right as it is.");
+}
+
 void render_worst(const TaskAudit& t, Page* page) {
   if (t.worst_under.empty() && t.worst_over.empty()) return;
   page->heading("Worst queries", 3);
@@ -261,6 +280,7 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   }
   render_outside(t, page);
   render_drifts(t, page);
+  render_robust(t, page);
   render_fallback(audit, t, page);
   render_worst(t, page);
 }

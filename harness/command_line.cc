@@ -50,7 +50,7 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
   sub->add_option("--seed", s.seed, "seed of sampling and of --sample")->capture_default_str();
   sub->add_option("--shift", s.shifts,
                   "ask samples in changed form too, as family:severity, comma-separated, or all "
-                  "(moeval ls)")
+                  "(moeval ls); recode: ReCode's HumanEval, recode.METHOD[:draw]")
       ->delimiter(',');
   sub->add_option("--shift-seed", s.shift_seed, "seed of the shifts")->capture_default_str();
   sub->add_option("--gadget", s.gadget_file,

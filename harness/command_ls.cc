@@ -103,6 +103,13 @@ int command_ls(const LsOptions& o) {
                            {"guarantee", tasks::guarantee_name(tasks::guarantee_of(shift))},
                            {"what", tasks::shift_about(shift)}});
   }
+  const auto recode = tasks::parse_shift("recode.doc2comments:0");
+  shifts.add(
+      {"recode.METHOD", "humaneval, humaneval_partial", std::string(tasks::shift_about(recode))});
+  j["shifts"].push_back({{"shift", "recode.METHOD"},
+                         {"for", "humaneval, humaneval_partial"},
+                         {"guarantee", tasks::guarantee_name(tasks::guarantee_of(recode))},
+                         {"what", tasks::shift_about(recode)}});
   if (o.format == Format::json) {
     fmt::print("{}\n", j.dump(2));
     return kOk;

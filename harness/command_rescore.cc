@@ -33,9 +33,10 @@ tasks::Answer answer_of(const results::StoredAttempt& a) {
 }
 
 // How a stored attempt asked. Throws FingerprintMismatch when this program's shifts are others.
-Variant stored_variant(const results::StoredAttempt& a) {
+Variant stored_variant(const results::StoredAttempt& a, const RescoreOptions& o) {
   if (a.shift.name == "clean" || a.shift.name == "wording") return {};
-  return {Variant::Family::shift, 0, stored_shift(a.shift), static_cast<uint64_t>(a.shift_seed)};
+  return {Variant::Family::shift, 0, stored_shift(a.shift, o.data, o.allow_unverified),
+          static_cast<uint64_t>(a.shift_seed)};
 }
 
 struct Tally {
@@ -88,7 +89,7 @@ Tally rescore_task(results::ResultStore& store, const results::RunInfo& run,
     // Nothing was generated (--no-generate): there is no answer to mark.
     if (a.attempt.status == "ok" && a.verdict && a.verdict->outcome == "not_run") continue;
     const int64_t t0 = steady_ns();
-    const auto asked = sample_as(*found->second, stored_variant(a));
+    const auto asked = sample_as(*found->second, stored_variant(a, o));
     const auto score = suite.task->score(asked, answer_of(a), sandbox);
     auto verdict = make_verdict(*suite.task, score);
     verdict.score_us = (steady_ns() - t0) / 1000;

@@ -69,7 +69,11 @@ int command_task_show(const TaskShowOptions& o) {
         fmt::format("--doc {}: {} has samples 0 to {}", o.doc, o.task, suite.chosen.size() - 1));
   PlannedAttempt attempt{0, static_cast<size_t>(o.doc), 0};
   tasks::Shifted shifted{plan.sample(attempt), {}};
-  for (const auto& shift : parsed_shifts(spec)) {
+  const auto shifts = parsed_shifts(spec);
+  if (shifts.size() > 1)
+    throw UsageError(fmt::format("--shift {}: is {} shifts, name one of them, such as {}", o.shift,
+                                 shifts.size(), tasks::shift_label(shifts[0])));
+  for (const auto& shift : shifts) {
     attempt.variant = shifted_variant(shift, o.shift_seed);
     auto made = tasks::apply_shift(shift, plan.sample(attempt), attempt.variant.seed);
     if (!made.shifted)

@@ -10,6 +10,7 @@
 #include "datasets/ladder_suite.h"
 #include "harness/exit_code.h"
 #include "harness/gadget.h"
+#include "harness/recode.h"
 
 namespace harness {
 namespace {
@@ -23,6 +24,14 @@ std::string listed(const std::vector<std::string>& ids, bool all) {
   std::string out = fmt::format("{}", fmt::join(first, ", "));
   if (n < ids.size()) out += fmt::format(" and {} more", ids.size() - n);
   return out;
+}
+
+// ReCode's shifts are of two tasks, which one run may ask beside each other.
+bool fits_another(const RunSpec& spec, const tasks::Shift& shift, const tasks::Task& task) {
+  if (shift.family != tasks::ShiftFamily::recode || !task.runs_code()) return false;
+  return std::any_of(spec.tasks.begin(), spec.tasks.end(), [&](const std::string& name) {
+    return name != task.name() && why_not_recode(shift, *tasks::make_task(name)).empty();
+  });
 }
 
 tasks::Shift with_text(tasks::Shift shift, const std::optional<Gadgets>& gadgets) {
@@ -61,14 +70,14 @@ std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
       }
     return out;
   }
-  for (const auto& text : spec.shifts) {
+  for (const auto& text : expand_recode(spec.shifts)) {
     tasks::Shift shift;
     try {
       shift = tasks::parse_shift(text);
     } catch (const tasks::TaskError& e) {
       throw UsageError(fmt::format("--{}", e.what()));
     }
-    shift = with_text(shift, gadgets);
+    shift = with_official_file(with_text(shift, gadgets), spec.data, spec.allow_unverified);
     if (std::find(out.begin(), out.end(), shift) != out.end())
       throw UsageError(fmt::format("--shift: {} is named twice", tasks::shift_label(shift)));
     out.push_back(shift);
@@ -84,10 +93,11 @@ std::vector<tasks::Shift> shifts_of(const RunSpec& spec, const tasks::Task& task
     const auto family = shift.family == tasks::ShiftFamily::neutral ? shift.matched : shift.family;
     if (family == tasks::ShiftFamily::ladder_cue && !datasets::is_ladder_name(task.dataset()))
       why = "it changes a word that only the ladder's questions have";
+    if (why.empty()) why = why_not_recode(shift, task);
     if (!task.is_marked()) why = "it has no right answer that a shift would keep";
     if (why.empty())
       out.push_back(shift);
-    else if (!all)
+    else if (!all && !fits_another(spec, shift, task))
       throw UsageError(fmt::format("--shift {}: cannot be applied to {}: {}",
                                    tasks::shift_label(shift), task.name(), why));
   }

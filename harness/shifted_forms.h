@@ -19,7 +19,8 @@ inline constexpr std::string_view kOodTask = "mmlu_cloze";
 void expand_ood(RunSpec*);
 
 // RunSpec::shifts, read; "all" is every family at every severity, gadgets where there is a file of
-// them. Throws UsageError naming the option, TaskError for the file.
+// them; "recode" is not among them (harness/recode.h). Throws UsageError naming the option,
+// TaskError for the file of gadgets, DataError for one of ReCode.
 std::vector<tasks::Shift> parsed_shifts(const RunSpec&);
 
 // Those for one task. Throws UsageError for a shift named by the user that fits none of its

@@ -106,6 +106,7 @@ std::string shifts_text(const RunSpec& spec) {
   std::string out;
   for (const auto& shift : parsed_shifts(spec)) {
     out += fmt::format("{}/v{} ", tasks::shift_label(shift), tasks::shift_version(shift));
+    if (shift.forms) out += fmt::format("data {} ", shift.forms->sha256.substr(0, 12));
     if (!shift.text.empty())
       out += fmt::format("text {} ", datasets::sha256_hex(shift.text).substr(0, 12));
   }

@@ -47,7 +47,7 @@ bool is_whole(const Seen& s, const std::vector<int32_t>& grid) {
 std::map<std::pair<std::string, std::string>, Seen> read_task(const results::ResultStore& store,
                                                               int64_t run_id,
                                                               const results::StoredTask& task,
-                                                              bool shifted) {
+                                                              bool shifted, const RunSpec& spec) {
   std::map<std::pair<std::string, std::string>, Seen> out;
   results::AttemptFilter filter;
   filter.run_id = run_id;
@@ -61,7 +61,7 @@ std::map<std::pair<std::string, std::string>, Seen> read_task(const results::Res
     Seen& s = out[{a.sample.source_key, question_shift(a)}];
     s.question.task = task.task.name;
     if (shifted) {
-      s.shift = stored_shift(a.shift);
+      s.shift = stored_shift(a.shift, spec.data, spec.allow_unverified);
       s.shift_seed = a.shift_seed;
       s.question.shift = question_shift(a);
     }
@@ -119,7 +119,7 @@ const PlannedSuite& suite_of(const RunPlan& plan, const results::StoredTask& t) 
 class RowMaker {
  public:
   RowMaker(const LoadedModel& model, const RunSpec& spec, std::vector<int32_t> grid)
-      : model_(model), plan_(make_plan(spec)) {
+      : spec_(spec), model_(model), plan_(make_plan(spec)) {
     rows.examples.grid = std::move(grid);
     for (const auto name : engine::feature_names())
       rows.features.push_back(*engine::find_feature(name));
@@ -134,7 +134,7 @@ class RowMaker {
     const auto& suite = suite_of(plan_, t);
     std::map<std::string, const datasets::Sample*> samples;
     for (const auto& s : suite.data->samples) samples[s.id] = &s;
-    for (auto& [key, seen] : read_task(store, run_id, t, shifted)) {
+    for (auto& [key, seen] : read_task(store, run_id, t, shifted, spec_)) {
       for (const auto& [k, n] : seen.question.graded) graded[k] += n;
       if (!is_whole(seen, rows.examples.grid)) {
         ++rows.left_out;
@@ -207,6 +207,7 @@ class RowMaker {
     ++ex.n;
   }
 
+  const RunSpec& spec_;
   const LoadedModel& model_;
   RunPlan plan_;
   std::optional<engine::LatencyCoefficients> latency_;

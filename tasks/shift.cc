@@ -8,6 +8,7 @@
 #include <charconv>
 #include <tuple>
 
+#include "datasets/recode_files.h"
 #include "tasks/shift/family.h"
 #include "tasks/strict_json.h"
 #include "tasks/text.h"
@@ -18,14 +19,14 @@ namespace {
 using datasets::Sample;
 using shift::Family;
 
-const std::array<Family, 16>& families() {
-  static const std::array<Family, 16> all = {
+const std::array<Family, 17>& families() {
+  static const std::array<Family, 17> all = {
       shift::typos_family(),          shift::layout_family(),      shift::option_order_family(),
       shift::option_symbols_family(), shift::distractors_family(), shift::padding_family(),
       shift::wrapper_family(),        shift::script_family(),      shift::code_mix_family(),
       shift::code_surface_family(),   shift::spoof_up_family(),    shift::spoof_down_family(),
       shift::gadget_up_family(),      shift::gadget_down_family(), shift::ladder_cue_family(),
-      shift::neutral_family()};
+      shift::recode_family(),         shift::neutral_family()};
   return all;
 }
 
@@ -133,9 +134,31 @@ ShiftFamily family_named(std::string_view name, std::string_view whole) {
                                   : fmt::format("the nearest is {}", near)));
 }
 
+// What stands behind "recode.": the method, and in place of a severity the draw.
+Shift parse_recode(std::string_view text, std::string_view method, std::string_view draw) {
+  std::vector<std::string> names;
+  for (const auto& m : datasets::recode_methods()) names.emplace_back(m.name);
+  const auto* found = datasets::find_recode_method(method);
+  if (found == nullptr) {
+    const std::string near = nearest(method, names);
+    throw TaskError(fmt::format("shift {}: ReCode has no method {}, {}", quote(text), quote(method),
+                                near.empty() ? fmt::format("want one of {}", fmt::join(names, ", "))
+                                             : fmt::format("the nearest is {}", near)));
+  }
+  Shift s;
+  s.family = ShiftFamily::recode;
+  s.method = method;
+  if (draw.size() != 1 || draw[0] < '0' || draw[0] >= '0' + found->draws)
+    throw TaskError(fmt::format("shift {}: want recode.{}:draw, draw 0 to {}", quote(text), method,
+                                found->draws - 1));
+  s.severity = draw[0] - '0';
+  return s;
+}
+
 }  // namespace
 
 std::string shift_name(const Shift& s) {
+  if (s.family == ShiftFamily::recode) return fmt::format("{}.{}", family(s.family).name, s.method);
   if (s.family != ShiftFamily::neutral) return family(s.family).name;
   return fmt::format("{}.{}", family(s.family).name, family(s.matched).name);
 }
@@ -146,8 +169,12 @@ Shift parse_shift(std::string_view text) {
   const size_t colon = text.find(':');
   const std::string_view name = text.substr(0, colon);
   const size_t dot = name.find('.');
+  const std::string_view severity =
+      colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1);
   Shift s;
   s.family = family_named(name.substr(0, dot), text);
+  if (s.family == ShiftFamily::recode)
+    return parse_recode(text, dot == std::string_view::npos ? "" : name.substr(dot + 1), severity);
   if (dot != std::string_view::npos) {
     if (s.family != ShiftFamily::neutral)
       throw TaskError(
@@ -156,9 +183,12 @@ Shift parse_shift(std::string_view text) {
     if (s.matched == ShiftFamily::neutral)
       throw TaskError(
           fmt::format("shift {}: neutral is matched to a family, not to itself", quote(text)));
+    if (s.matched == ShiftFamily::recode)
+      throw TaskError(
+          fmt::format("shift {}: neutral is matched to a family that adds text, recode "
+                      "changes it",
+                      quote(text)));
   }
-  const std::string_view severity =
-      colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1);
   if (severity.size() != 1 || severity[0] < '1' || severity[0] > '0' + kMostSeverity)
     throw TaskError(fmt::format("shift {}: want family:severity, severity 1 to {}", quote(text),
                                 kMostSeverity));
@@ -168,7 +198,8 @@ Shift parse_shift(std::string_view text) {
 
 std::vector<std::string> shift_families() {
   std::vector<std::string> names;
-  for (const Family& f : families()) names.emplace_back(f.name);
+  for (const Family& f : families())
+    if (f.id != ShiftFamily::recode) names.emplace_back(f.name);
   return names;
 }
 
@@ -231,7 +262,7 @@ std::string broken_guarantee(const Shift& s, const Sample& original, const Shift
     return "options or key changed";
   if (s.family != ShiftFamily::option_symbols && now.symbols != original.symbols)
     return "labels changed";
-  const bool program = s.family == ShiftFamily::code_surface;
+  const bool program = family(s.family).guarantee == Guarantee::program_passes;
   if (!program && (now.reference != original.reference || now.test != original.test ||
                    now.entry_point != original.entry_point))
     return "the program or its tests changed";

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,7 @@ enum class ShiftFamily {
   gadget_up,       // tokens before it that make a predictor ask for more
   gadget_down,     // for less
   ladder_cue,      // another meaningless word in a question of the ladder suite
+  recode,          // a HumanEval problem as an official file of ReCode changes it
   neutral          // content-free text, as long as what `matched` adds: a control
 };
 inline constexpr int kMostSeverity = 3;
@@ -36,19 +38,22 @@ inline constexpr std::string_view kGadgetGap = "\n\n";  // between a gadget and 
 
 struct Shift {
   ShiftFamily family = ShiftFamily::typos;
-  int severity = 1;                                // 1..kMostSeverity
+  int severity = 1;                                // 1..kMostSeverity; of recode the file's draw
   ShiftFamily matched = ShiftFamily::distractors;  // counts for neutral only
   std::string text;                                // of a gadget; it comes from a file
+  std::string method;                              // of recode: "ButterFingersPerturbation"
+  std::shared_ptr<const datasets::Dataset> forms;  // of recode: its file's problems
   friend bool operator==(const Shift&, const Shift&) = default;
 };
 
 // "typos", "template", ...; of neutral with what it is matched to: "neutral.padding".
 std::string shift_name(const Shift&);
 std::string shift_label(const Shift&);  // "typos:2"
-// "family:severity"; "neutral:2" is matched to distractors; the text of a gadget is left empty.
+// "family:severity", "recode.METHOD:draw"; "neutral:2" is matched to distractors; the text of a
+// gadget and the forms of recode are left empty.
 // Throws TaskError, one line.
 Shift parse_shift(std::string_view);
-std::vector<std::string> shift_families();
+std::vector<std::string> shift_families();   // that change any data set: all but recode
 std::string_view shift_about(const Shift&);  // what its severities do, one line
 
 // What the check of a family establishes about every shifted sample.

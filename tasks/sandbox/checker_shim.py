@@ -138,17 +138,21 @@ def numpy_stand_in():
     return numpy
 
 
-def compile_prompt(prompt):
-    # A prompt ends with a signature, often with a docstring; without one it needs a body.
-    try:
-        return compile(prompt, "<prompt>", "exec")
-    except SyntaxError:
-        return compile(prompt.rstrip() + "\n    pass\n", "<prompt>", "exec")
+def compile_prompt(prompt, entry_point):
+    # A prompt ends with a signature, often with a docstring; without one it needs a body. One that
+    # goes on into the body may end anywhere: the tests can use what stands before the function.
+    before = prompt[:max(0, ("\n" + prompt).rfind("\ndef " + entry_point))]
+    for text in prompt, prompt.rstrip() + "\n    pass\n":
+        try:
+            return compile(text, "<prompt>", "exec")
+        except SyntaxError:
+            pass
+    return compile(before, "<prompt>", "exec")
 
 
 def run_check(proxy, prompt, test, entry_point):
     namespace = {}
-    exec(compile_prompt(prompt), namespace)
+    exec(compile_prompt(prompt, entry_point), namespace)
     namespace["by_name"] = ByName
     namespace[entry_point] = proxy
     exec(compile(test, "<test>", "exec"), namespace)

@@ -51,6 +51,7 @@ Family spoof_down_family();
 Family gadget_up_family();
 Family gadget_down_family();
 Family ladder_cue_family();
+Family recode_family();
 Family neutral_family();
 
 inline Family::Plan cannot(std::string why) { return {{}, std::move(why)}; }

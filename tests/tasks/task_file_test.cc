@@ -42,9 +42,9 @@ std::string error_with(std::string_view name, const char* patch) {
 
 TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
   EXPECT_THAT(task_names(),
-              ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_plus",
-                          "ladder", "ladder_shifted", "ladder_train", "mbpp", "mmlu", "mmlu_cloze",
-                          "mmlu_lmeval", "xstest"));
+              ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_partial",
+                          "humaneval_plus", "ladder", "ladder_shifted", "ladder_train", "mbpp",
+                          "mmlu", "mmlu_cloze", "mmlu_lmeval", "xstest"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
@@ -67,6 +67,7 @@ TEST(BuiltInTasks, HaveThePublishedMetricsScorersAndShots) {
   EXPECT_EQ(row("humaneval"), "humaneval pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("humaneval_instruct"), "humaneval pass@1 python_tests_before_fence/1 0");
   EXPECT_EQ(row("humaneval_plus"), "humaneval_plus pass@1 python_tests_completion/1 0");
+  EXPECT_EQ(row("humaneval_partial"), "recode pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("mbpp"), "mbpp pass@1 python_tests_program/1 3");
 }
 

@@ -52,6 +52,19 @@ TEST_F(JudgeTest, ATestMayNameTheProgramsOwnValues) {
       &SandboxTest::judge);
 }
 
+// A prompt may end in the middle of a body; what stands before the function is there for the tests.
+TEST_F(JudgeTest, APromptMayEndAnywhereInTheBody) {
+  const char* kHelper = "def half(x):\n    return x // 2\n\n\n";
+  const char* kTest = "def check(candidate):\n    assert half(candidate(4)) == 3\n";
+  for (const auto& [begun, rest] :
+       {std::pair("    y = 0\n    for i in (1, 2):\n", "        y += 3\n    return y"),
+        std::pair("\ty = (x +\n", "\t     2)\n\treturn y"), std::pair("", "    return x + 2")}) {
+    const std::string prompt = std::string(kHelper) + "def f(x):\n" + begun;
+    EXPECT_EQ(judge({prompt, rest, kTest, "f"}).verdict, Verdict::passed) << begun;
+    EXPECT_EQ(judge({prompt, "    return", kTest, "f"}).verdict == Verdict::passed, false) << begun;
+  }
+}
+
 TEST_F(JudgeTest, FailuresHaveTheirClass) {
   const char* kTest = "def check(candidate):\n    assert candidate(2) == 4\n";
   expect_all(
