@@ -291,7 +291,7 @@ Dataset load_recode(const RecodeMethod& method, int draw, const std::vector<fs::
         file /= path + ending;
         std::error_code error;
         if (!fs::exists(file, error)) continue;
-        PinnedReader reader(*pins, options);
+        PinnedReader reader(*pins, may_differ(options));
         Dataset d;
         d.name = pins->name;
         d.licence = pins->licence;
