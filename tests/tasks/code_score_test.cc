@@ -84,6 +84,7 @@ TEST(CodeScore, MbppsAnswerIsTheWholeProgramAndItsSetupRunsBehindIt) {
   EXPECT_EQ(sandbox.problem_.prompt, "");
   EXPECT_EQ(sandbox.problem_.completion, "def twice(x):\r\n  return 2 * x\n");
   EXPECT_EQ(score.extracted, sandbox.problem_.completion);
+  EXPECT_DOUBLE_EQ(sandbox.limits_.cpu_s, 10);
   s.setup = "root = Node(1)";
   EXPECT_EQ(task->score(s, answer("a"), &sandbox).extracted, "a");
   EXPECT_EQ(sandbox.problem_.completion, "a\nroot = Node(1)");
