@@ -11,6 +11,8 @@
 namespace harness {
 namespace {
 
+using tasks::ratio;
+
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 // Lambdas at which the oracle's frontier is traced: 0.001 to 10.
 constexpr int kFrontier = 17;
@@ -27,8 +29,6 @@ double k_prev(int32_t stable, const std::vector<int32_t>& grid) {
 double full_flops(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   return q.need->flops.at(grid.back());
 }
-
-double ratio(double a, double b) { return b > 0 ? a / b : kNone; }
 
 // Chance that a question which is right in `share` of `ways` independent ways is reliably so.
 double reliable_by_luck(double share, int ways) {
@@ -214,6 +214,8 @@ void statistics(std::span<const double> s, const Layout& at, std::span<double> o
   out[sGap] = oracle - hull > 1e-9 ? out[sGain] / (oracle - hull) : kNone;
 }
 
+}  // namespace
+
 std::map<std::string, std::vector<size_t>> by_seed_item(
     const std::vector<const AuditedQuery*>& queries) {
   std::map<std::string, std::vector<size_t>> out;
@@ -221,8 +223,6 @@ std::map<std::string, std::vector<size_t>> by_seed_item(
     out[queries[i]->task + ":" + queries[i]->sample].push_back(i);
   return out;
 }
-
-}  // namespace
 
 const char* allocation_name(Allocation a) {
   static constexpr const char* kNames[] = {"exact",    "over",  "under",    "capped",

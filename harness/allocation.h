@@ -36,6 +36,9 @@ struct AuditedQuery {
   int64_t prompt_tokens = 0;
 };
 
+// Indices of the queries of each seed item: what intervals are drawn over.
+std::map<std::string, std::vector<size_t>> by_seed_item(const std::vector<const AuditedQuery*>&);
+
 enum class Allocation { exact, over, under, capped, boundary, lucky, unstable, hopeless };
 inline constexpr std::array kAllocations = {
     Allocation::exact,    Allocation::over,  Allocation::under,    Allocation::capped,

@@ -13,6 +13,7 @@
 #include "harness/interrupt.h"
 #include "harness/places.h"
 #include "harness/progress.h"
+#include "harness/run_plan.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -36,12 +37,6 @@ std::unique_ptr<engine::Checkpoint> checkpoint_of(const BenchOptions& o, const E
         o.shape, si(static_cast<double>(want)), kernels::dtype_name(o.dtype),
         si(static_cast<double>(env.ram_bytes)), o.shape.substr(0, o.shape.find(':'))));
   return checkpoint;
-}
-
-// That most weights have.
-std::string main_dtype(const engine::Checkpoint& checkpoint) {
-  const auto* gate = checkpoint.find("layers.0.experts.0.gate");
-  return gate == nullptr ? "" : std::string(kernels::dtype_name(gate->dtype));
 }
 
 }  // namespace

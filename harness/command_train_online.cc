@@ -7,6 +7,7 @@
 #include "harness/commands.h"
 #include "harness/exit_code.h"
 #include "harness/online_training.h"
+#include "harness/outcome_table.h"
 #include "harness/run_session.h"
 #include "harness/text_table.h"
 #include "harness/training_facts.h"
@@ -14,7 +15,6 @@
 namespace harness {
 namespace {
 
-using engine::train::Outcome;
 using nlohmann::ordered_json;
 
 // Passes over the questions, where --epochs says nothing: every query of them runs.
@@ -79,14 +79,6 @@ std::string training_json(const RunSpec& spec, const QuestionBank& bank, const O
       .dump();
 }
 
-std::string interval(const engine::train::Range& r) {
-  return fmt::format("[{:.1f}, {:.1f}]", 100 * r.lower, 100 * r.upper);
-}
-
-std::optional<double> share_of(const Outcome& p, const Outcome& oracle) {
-  return oracle.gain > 1e-12 ? std::optional(p.gain / oracle.gain) : std::nullopt;
-}
-
 std::string as_json(const std::string& training, const OnlineResult& r) {
   ordered_json j = ordered_json::parse(training);
   j.erase("seen");
@@ -97,46 +89,17 @@ std::string as_json(const std::string& training, const OnlineResult& r) {
   j["first_pass_reward"] = r.first_reward;
   j["last_pass_reward"] = r.last_reward;
   for (const auto& row : r.rows) {
-    const auto& o = row.outcome;
-    const auto share = share_of(o, r.rows.back().outcome);
-    j["policies"].push_back(
-        {{"policy", row.name},
-         {"about", row.about},
-         {"n", o.n},
-         {"accuracy", o.accuracy},
-         {"accuracy_interval", {o.accuracy_interval.lower, o.accuracy_interval.upper}},
-         {"mean_k", o.mean_k},
-         {"flops_ratio", o.cost},
-         {"reward", o.reward},
-         {"lambda_regret", o.regret},
-         {"adaptivity_gain", o.gain},
-         {"adaptivity_gain_interval", {o.gain_interval.lower, o.gain_interval.upper}},
-         {"share_of_oracle_gain", share ? ordered_json(*share) : ordered_json()}});
+    ordered_json one{{"policy", row.name}, {"about", row.about}};
+    one.update(outcome_json(row.outcome, r.rows.back().outcome));
+    j["policies"].push_back(std::move(one));
   }
   return j.dump(2) + "\n";
 }
 
 std::string as_text(const OnlinePlan& plan, const OnlineResult& r, Format format) {
-  TextTable table({{"policy"},
-                   {"n", Align::right},
-                   {"accuracy", Align::right},
-                   {"95% interval"},
-                   {"mean k", Align::right},
-                   {"FLOPs", Align::right},
-                   {"reward", Align::right},
-                   {"regret", Align::right},
-                   {"gain", Align::right},
-                   {"95% interval"},
-                   {"of oracle's", Align::right}});
-  for (const auto& row : r.rows) {
-    const auto& o = row.outcome;
-    const auto share = share_of(o, r.rows.back().outcome);
-    table.add({row.name, std::to_string(o.n), fmt::format("{:.1f}%", 100 * o.accuracy),
-               interval(o.accuracy_interval), fmt::format("{:.2f}", o.mean_k),
-               fmt::format("{:.3f}", o.cost), fmt::format("{:.4f}", o.reward),
-               fmt::format("{:.4f}", o.regret), fmt::format("{:+.1f}", 100 * o.gain),
-               interval(o.gain_interval), share ? fmt::format("{:.1f}%", 100 * *share) : "n/a"});
-  }
+  std::vector<NamedOutcome> rows;
+  for (const auto& row : r.rows) rows.push_back({row.name, &row.outcome});
+  const TextTable table = outcome_table(rows);
   return fmt::format(
              "Learned from {} queries ({} questions, {} passes, {} FLOPs); mean reward {:.4f} in "
              "the first pass, {:.4f} in the last.\nJudged on {} other questions of {} seed items, "

@@ -10,10 +10,10 @@
 namespace harness {
 namespace {
 
+using tasks::ratio;
+
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr double kJump = 2;  // experts
-
-double ratio(double a, double b) { return b > 0 ? a / b : kNone; }
 
 bool swept(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   return q.need != nullptr && std::all_of(grid.begin(), grid.end(), [&](int32_t k) {

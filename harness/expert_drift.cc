@@ -9,9 +9,7 @@
 namespace harness {
 namespace {
 
-double ratio(double a, double b) {
-  return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
-}
+using tasks::ratio;
 
 double sum_of(std::span<const uint32_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), 0.0);

@@ -1,6 +1,5 @@
 #include "harness/graded.h"
 
-#include <limits>
 #include <map>
 #include <optional>
 
@@ -10,9 +9,7 @@
 namespace harness {
 namespace {
 
-double ratio(double a, double b) {
-  return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
-}
+using tasks::ratio;
 
 std::optional<double> regret_of(const AuditedQuery& q, const std::vector<int32_t>& grid) {
   if (!q.gold_nll || q.need == nullptr) return std::nullopt;

@@ -1,24 +1,13 @@
 #include "harness/prediction.h"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <span>
-#include <string>
 
 #include "tasks/ranks.h"
 
 namespace harness {
 namespace {
-
-std::vector<std::vector<size_t>> by_seed_item(const std::vector<const AuditedQuery*>& queries) {
-  std::map<std::string, std::vector<size_t>> items;
-  for (size_t i = 0; i < queries.size(); ++i)
-    items[queries[i]->task + ":" + queries[i]->sample].push_back(i);
-  std::vector<std::vector<size_t>> out;
-  for (auto& [item, members] : items) out.push_back(std::move(members));
-  return out;
-}
 
 // drawn(of): bootstrap of a function of chosen queries.
 template <class Drawn>
@@ -73,7 +62,8 @@ PredictionReport prediction_report(const std::vector<const AuditedQuery*>& queri
     finite.push_back(stable.has_value());
     r.n_finite += stable.has_value();
   }
-  const auto clusters = by_seed_item(queries);
+  std::vector<std::vector<size_t>> clusters;
+  for (auto& [item, members] : by_seed_item(queries)) clusters.push_back(members);
   using Of = std::optional<double> (*)(std::span<const double>, std::span<const double>);
   const auto drawn = [&](auto&& of) {
     return tasks::bootstrap_draws(static_cast<int64_t>(clusters.size()),

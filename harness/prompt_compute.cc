@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
 #include "datasets/prompt_reader.h"
@@ -14,11 +13,9 @@
 namespace harness {
 namespace {
 
-constexpr double kLevel = 0.05;  // of p-values
+using tasks::ratio;
 
-double ratio(double a, double b) {
-  return b > 0 ? a / b : std::numeric_limits<double>::quiet_NaN();
-}
+constexpr double kLevel = 0.05;  // of p-values
 
 GivenCompute group_of(const std::string& name, bool is_kind,
                       const std::vector<const GivenPrompt*>& prompts) {

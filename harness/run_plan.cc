@@ -27,18 +27,6 @@ std::string hash_files(const std::vector<std::filesystem::path>& files) {
   return datasets::sha256_hex(all);
 }
 
-std::string main_dtype(const engine::Checkpoint& checkpoint) {
-  std::map<kernels::Dtype, int64_t> elements;
-  for (const auto& t : checkpoint.tensors()) {
-    int64_t n = 1;
-    for (const int64_t d : t.shape) n *= d;
-    elements[t.dtype] += n;
-  }
-  const auto most = std::max_element(elements.begin(), elements.end(),
-                                     [](auto& a, auto& b) { return a.second < b.second; });
-  return most == elements.end() ? "none" : std::string(kernels::dtype_name(most->first));
-}
-
 std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const std::string& name) {
   datasets::LoadOptions options;
   options.allow_unverified = spec.allow_unverified;
@@ -136,6 +124,18 @@ void plan_suite(const RunSpec& spec, const std::vector<tasks::Shift>& shifts, si
 }
 
 }  // namespace
+
+std::string main_dtype(const engine::Checkpoint& checkpoint) {
+  std::map<kernels::Dtype, int64_t> elements;
+  for (const auto& t : checkpoint.tensors()) {
+    int64_t n = 1;
+    for (const int64_t d : t.shape) n *= d;
+    elements[t.dtype] += n;
+  }
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  return most == elements.end() ? "none" : std::string(kernels::dtype_name(most->first));
+}
 
 Variant shifted_variant(const tasks::Shift& shift, uint64_t seed) {
   if (!shift.text.empty())

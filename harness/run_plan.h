@@ -46,6 +46,9 @@ struct LoadedModel {
   std::unique_ptr<engine::Tokenizer> tokenizer;
 };
 
+// The type that most of a checkpoint's elements have.
+std::string main_dtype(const engine::Checkpoint&);
+
 // Loads what RunSpec::model names. Throws ModelFileError, UsageError.
 LoadedModel load_model(const RunSpec&);
 

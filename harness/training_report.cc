@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/train/fallback_fit.h"
+#include "harness/outcome_table.h"
 #include "harness/text_table.h"
 #include "harness/training_facts.h"
 
@@ -19,32 +20,6 @@ using nlohmann::ordered_json;
 // From this share of queries at one k on a policy counts as collapsed.
 constexpr double kCollapsed = 0.99;
 constexpr int kWaysAgainstLuck = 3;  // fewer cannot tell knowing from guessing
-
-std::string percent(double x) { return fmt::format("{:.1f}%", 100 * x); }
-std::string interval(const engine::train::Range& r) {
-  return fmt::format("[{:.1f}, {:.1f}]", 100 * r.lower, 100 * r.upper);
-}
-
-// Of the oracle's gain; nothing where the oracle gains nothing.
-std::optional<double> share_of(const Outcome& p, const Outcome& oracle) {
-  return oracle.gain > 1e-12 ? std::optional(p.gain / oracle.gain) : std::nullopt;
-}
-
-ordered_json outcome_json(const Outcome& o, const Outcome& oracle) {
-  ordered_json j{{"n", o.n},
-                 {"clusters", o.clusters},
-                 {"accuracy", o.accuracy},
-                 {"accuracy_interval", {o.accuracy_interval.lower, o.accuracy_interval.upper}},
-                 {"mean_k", o.mean_k},
-                 {"flops_ratio", o.cost},
-                 {"reward", o.reward},
-                 {"lambda_regret", o.regret},
-                 {"adaptivity_gain", o.gain},
-                 {"adaptivity_gain_interval", {o.gain_interval.lower, o.gain_interval.upper}},
-                 {"share_of_oracle_gain", nullptr}};
-  if (const auto share = share_of(o, oracle)) j["share_of_oracle_gain"] = *share;
-  return j;
-}
 
 std::vector<std::string> notes(const TrainingData& data, const TrainingPlan& plan,
                                const TrainingResult& r) {
@@ -192,30 +167,13 @@ std::string render_training(const TrainingData& data, const TrainingPlan& plan,
   const auto as = [format](const TextTable& t) {
     return format == Format::markdown ? t.markdown() : t.terminal();
   };
-  const Outcome& oracle = r.policies.back().outcome;
   std::string text = fmt::format(
       "{} of sweep {}: {} questions, {} seed items, {} folds, k = {}, lambda = {:.4g}\n\n",
       data.model, data.run_uuid, data.examples.n, r.clusters, plan.folds,
       fmt::join(data.examples.grid, ","), r.lambda);
-  TextTable table({{"policy"},
-                   {"n", Align::right},
-                   {"accuracy", Align::right},
-                   {"95% interval"},
-                   {"mean k", Align::right},
-                   {"FLOPs", Align::right},
-                   {"regret", Align::right},
-                   {"gain", Align::right},
-                   {"95% interval"},
-                   {"of oracle's", Align::right}});
-  for (const auto& p : r.policies) {
-    const auto share = share_of(p.outcome, oracle);
-    table.add({p.name, std::to_string(p.outcome.n), percent(p.outcome.accuracy),
-               interval(p.outcome.accuracy_interval), fmt::format("{:.2f}", p.outcome.mean_k),
-               fmt::format("{:.3f}", p.outcome.cost), fmt::format("{:.4f}", p.outcome.regret),
-               fmt::format("{:+.1f}", 100 * p.outcome.gain), interval(p.outcome.gain_interval),
-               share ? percent(*share) : "n/a"});
-  }
-  text += as(table);
+  std::vector<NamedOutcome> rows;
+  for (const auto& p : r.policies) rows.push_back({p.name, &p.outcome});
+  text += as(outcome_table(rows));
   text += fmt::format(
       "\nFLOPs: of those at k = {}, the decision's own included. regret: what the best k would "
       "have\nbrought more of accuracy - lambda FLOPs. gain: percentage points of accuracy above "
@@ -236,7 +194,7 @@ std::string render_training(const TrainingData& data, const TrainingPlan& plan,
                    {"oracle's FLOPs", Align::right}});
   for (const auto& c : r.curve)
     curve.add({fmt::format("{:.4f}", c.lambda), percent(c.policy.accuracy),
-               interval(c.policy.accuracy_interval), fmt::format("{:.2f}", c.policy.mean_k),
+               percent_range(c.policy.accuracy_interval), fmt::format("{:.2f}", c.policy.mean_k),
                fmt::format("{:.3f}", c.policy.cost), fmt::format("{:+.1f}", 100 * c.policy.gain),
                percent(c.oracle.accuracy), fmt::format("{:.3f}", c.oracle.cost)});
   return text + "\n" + as(curve);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -43,6 +44,11 @@ struct Estimate {
 
 // hits of n independent items, with Wilson's interval (method score).
 Estimate share(int64_t hits, int64_t n);
+
+// A mean or share of sums; not defined where nothing was counted.
+inline double ratio(double sum, double count) {
+  return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
+}
 
 // Statistics of sums: rows [n_clusters, width] are added up over the drawn clusters, `of` writes
 // one value per statistic (NaN: not defined).
