@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "engine/backend.h"
 #include "engine/cost_model.h"
-#include "engine/forward.h"
 #include "engine/kv_cache.h"
 #include "engine/prefix.h"
 #include "engine/scheduler.h"
-#include "engine/weights.h"
 
 namespace engine {
 namespace {
@@ -18,7 +17,7 @@ namespace {
 EngineOptions resolve(EngineOptions o, const ModelConfig& config) {
   if (o.threads <= 0) o.threads = kernels::usable_cores();
   o.max_streams = std::max(o.max_streams, 1);
-  o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 1);
+  o.max_batch_rows = std::max<int64_t>(o.max_batch_rows, 0);
   o.ranks = std::max(o.ranks, 1);
   o.max_tokens = o.max_tokens > 0 ? std::min(o.max_tokens, config.max_tokens) : config.max_tokens;
   return o;
@@ -35,11 +34,11 @@ struct Engine::Impl {
       : config(checkpoint.config()),
         options(resolve(o, config)),
         pool(options.threads),
-        weights(load_weights(checkpoint, pool)),
+        backend(make_backend(checkpoint, config, options, pool)),
         cost(config),
-        kv_pool(KvPool::make({config.n_heads, config.n_kv_heads, config.d_head}, config.n_layers)),
-        forward(config, weights, options.gate_norm, batch_capacity(options), options.ranks, pool),
-        context{kv_pool, cost, config, weights, options.max_tokens} {}
+        context{backend->kv_pool(), cost, config,
+                [this](const RoutingTrace& trace) { return backend->bytes_used(trace); },
+                options.max_tokens} {}
 
   void check_tokens(std::span<const TokenId> tokens, const ExpertBudget& budget) const {
     Request r;
@@ -49,32 +48,36 @@ struct Engine::Impl {
     if (auto why = RunningRequest::too_long(r, options.max_tokens)) throw std::length_error(*why);
   }
 
-  // Runs a sequence in chunks; after(batch, first) follows each of them.
+  // Runs a sequence in chunks, asking the head of every row for `wants`; after(batch, first)
+  // follows each of them.
   template <class After>
   KvSequence run_sequence(std::span<const TokenId> tokens, const ExpertBudget& budget,
-                          const After& after) {
+                          uint8_t wants, const After& after) {
     check_tokens(tokens, budget);
-    KvSequence kv(kv_pool);
-    RaggedBatch batch(batch_capacity(options));
+    KvSequence kv(backend->kv_pool());
+    // Whole rows of logits are large: fewer of them at a time.
+    const int64_t rows = batch_capacity(options);
+    RaggedBatch batch(wants & kWantLogits ? std::min<int64_t>(rows, 512) : rows);
+    HeadAsks asks;
     for (size_t i = 0; i < tokens.size();) {
       const size_t first = i;
       batch.clear();
+      asks.clear();
       for (; i < tokens.size() && batch.room() > 0; ++i) {
-        batch.add(kv, tokens[i], static_cast<int64_t>(i), budget);
+        const int32_t row = batch.add(kv, tokens[i], static_cast<int64_t>(i), budget);
+        if (wants != 0) asks.add(row, wants);
       }
-      forward.run(batch);
+      backend->forward().run(batch, asks);
       after(batch, first);
     }
     return kv;
   }
 
   const ModelConfig config;
-  const EngineOptions options;
+  EngineOptions options;
   kernels::ThreadPool pool;
-  const Weights weights;
+  const std::unique_ptr<Backend> backend;
   const CostModel cost;
-  const std::shared_ptr<KvPool> kv_pool;
-  Forward forward;
   const RequestContext context;
 };
 
@@ -89,6 +92,7 @@ std::unique_ptr<Engine> Engine::load(const Checkpoint& checkpoint, const EngineO
 
 const ModelConfig& Engine::config() const { return impl_->config; }
 const EngineOptions& Engine::options() const { return impl_->options; }
+DeviceFacts Engine::device() const { return impl_->backend->facts(); }
 int64_t Engine::max_tokens() const { return impl_->options.max_tokens; }
 
 std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> tokens,
@@ -97,8 +101,8 @@ std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> token
   const auto n = static_cast<int64_t>(tokens.size());
   const ModelConfig& config = impl_->config;
   TokenRouting routing;
-  KvSequence kv = impl_->run_sequence(tokens, budget, [&](const RaggedBatch&, size_t) {
-    routing.append(impl_->forward.routing());
+  KvSequence kv = impl_->run_sequence(tokens, budget, 0, [&](const RaggedBatch&, size_t) {
+    routing.append(impl_->backend->forward().routing());
   });
   if (ledger) {
     RoutingTrace trace(config.n_layers, config.moe.n_experts);
@@ -112,7 +116,7 @@ std::shared_ptr<const Prefix> Engine::make_prefix(std::span<const TokenId> token
 
 void Engine::run(const RequestSource& source, const CompletionSink& sink,
                  const std::atomic<bool>& stop) {
-  Scheduler(impl_->forward, impl_->context, batch_capacity(impl_->options),
+  Scheduler(impl_->backend->forward(), impl_->context, batch_capacity(impl_->options),
             impl_->options.max_streams, impl_->pool.size())
       .run(source, sink, stop);
 }
@@ -123,29 +127,26 @@ ExpertBudget Engine::trained_budget() const {
   return budget;
 }
 
-void Engine::embedding(TokenId token, float* dst) const { impl_->weights.embed.row(token, dst); }
+void Engine::embedding(TokenId token, float* dst) const { impl_->backend->embedding(token, dst); }
 
 void Engine::observe_ffn(std::function<void(int32_t, const float*, int64_t)> observer) {
-  impl_->forward.observe_ffn(std::move(observer));
+  impl_->backend->observe_ffn(std::move(observer));
 }
 
 std::vector<float> Engine::logits(std::span<const TokenId> tokens, const ExpertBudget& budget) {
   const int64_t vocab = impl_->config.vocab;
   std::vector<float> all(tokens.size() * vocab);
-  std::vector<int32_t> rows;
-  impl_->run_sequence(tokens, budget, [&](const RaggedBatch& batch, size_t first) {
-    rows.resize(batch.size());
-    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
-    impl_->forward.head(rows, [&](int64_t i, const float* logits, int) {
-      std::copy_n(logits, vocab, all.data() + (static_cast<int64_t>(first) + i) * vocab);
+  impl_->run_sequence(tokens, budget, kWantLogits, [&](const RaggedBatch&, size_t first) {
+    impl_->backend->forward().read_heads([&](int64_t i, const HeadView& view, int) {
+      std::copy_n(view.logits, vocab, all.data() + (static_cast<int64_t>(first) + i) * vocab);
     });
   });
   return all;
 }
 
-ComputeLedger Engine::launched() const { return impl_->forward.launched(); }
+ComputeLedger Engine::launched() const { return impl_->backend->forward().launched(); }
 
-uint64_t Engine::weight_bytes() const { return impl_->weights.bytes(); }
+uint64_t Engine::weight_bytes() const { return impl_->backend->weight_bytes(); }
 
 ComputeLedger Engine::cost_of(int64_t prompt_tokens, int64_t head_rows,
                               const ExpertBudget& budget) const {

@@ -10,23 +10,16 @@
 #include <span>
 #include <vector>
 
+#include "engine/backend.h"
 #include "engine/checkpoint.h"
 #include "engine/compute_ledger.h"
+#include "engine/engine_options.h"
 #include "engine/expert_budget.h"
 #include "engine/model_config.h"
 #include "engine/parameters.h"
 #include "engine/request.h"
 
 namespace engine {
-
-struct EngineOptions {
-  int threads = 0;               // 0 = one per core this process may use
-  int64_t max_batch_rows = 512;  // rows of one prefill step
-  int32_t max_streams = 16;      // sequences that decode together
-  int64_t max_tokens = 0;        // context limit; 0 = the model's own
-  GateNorm gate_norm = GateNorm::model;
-  int ranks = 1;  // thread ranks of the expert-parallel group; changes no result
-};
 
 // The next request, or nothing when the source is dry. Called from the run() thread only.
 using RequestSource = std::function<std::optional<Request>()>;
@@ -35,12 +28,14 @@ using CompletionSink = std::function<void(Completion)>;
 // After load all methods but run() and make_prefix() are const; one caller at a time.
 class Engine {
  public:
-  // Throws ModelFileError.
+  // Throws ModelFileError; kernels::DeviceError when the GPU that was asked for cannot be used, or
+  // does not hold the model.
   static std::unique_ptr<Engine> load(const Checkpoint&, const EngineOptions&);
   ~Engine();
 
   const ModelConfig& config() const;
-  const EngineOptions& options() const;
+  const EngineOptions& options() const;  // as resolved: no zeros, the device in use
+  DeviceFacts device() const;
   int64_t max_tokens() const;
 
   // Computes the KV of a prefix once; its cost is booked in `ledger` (executed, not useful).

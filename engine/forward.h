@@ -1,72 +1,29 @@
-// Owns the forward pass: one function for every family, over a ragged batch of rows.
+// Owns the contract of the forward pass: all layers over a ragged batch of rows, and the head for
+// those whose logits are wanted.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <span>
-#include <utility>
-#include <vector>
-
 #include "engine/compute_ledger.h"
-#include "engine/model_config.h"
-#include "engine/moe_layer.h"
+#include "engine/head.h"
 #include "engine/ragged_batch.h"
-#include "engine/rope_table.h"
 #include "engine/routing_trace.h"
-#include "engine/weights.h"
-#include "kernels/thread_pool.h"
 
 namespace engine {
 
 class Forward {
  public:
-  // Rows whose logits are held at one time.
-  static constexpr int64_t kHeadRows = 32;
+  virtual ~Forward() = default;
 
-  // The buffers are made here, once, for batches of up to max_rows. config and weights must outlive
-  // this. ranks: of the expert-parallel group, see MoeLayer.
-  Forward(const ModelConfig& config, const Weights& weights, GateNorm, int64_t max_rows, int ranks,
-          kernels::ThreadPool&);
+  // Runs all layers. The routing of the rows stays here until the next call; so does what
+  // read_heads() needs of asks, which must outlive it.
+  virtual void run(RaggedBatch&, const HeadAsks& asks) = 0;
 
-  // Runs all layers; the rows' last states and their routing stay here until the next call.
-  void run(RaggedBatch&);
+  // What the last run was asked of the head.
+  virtual void read_heads(const HeadConsumer&) = 0;
 
-  // The steps of run(), for who works between them: begin() embeds the rows, run_layer() runs one
-  // layer on the states [size, d_model], which may be read and replaced.
-  void begin(RaggedBatch&);
-  void run_layer(RaggedBatch&, int32_t layer);
-  float* states() { return x_.data(); }
-
-  const StepRouting& routing() const { return routing_; }
-
-  // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.
-  using FfnObserver = std::function<void(int32_t layer, const float* x, int64_t m)>;
-  void observe_ffn(FfnObserver observer) { observer_ = std::move(observer); }
-
-  // Logits [vocab] of some rows of the last batch: consume(i, logits, thread) for rows[i], called
-  // from several threads, in no order, once each.
-  using LogitsConsumer = std::function<void(int64_t i, const float* logits, int thread)>;
-  void head(std::span<const int32_t> rows, const LogitsConsumer& consume);
+  virtual const StepRouting& routing() const = 0;
 
   // What the ops of all calls say they did.
-  const ComputeLedger& launched() const { return launched_; }
-
- private:
-  void embed(const RaggedBatch&);
-  void attend(const LayerWeights&, RaggedBatch&, int32_t layer);
-  void book(Part);
-
-  const ModelConfig& config_;
-  const Weights& weights_;
-  kernels::ThreadPool& pool_;
-  const kernels::AttentionShape shape_;
-  const int64_t max_rows_;
-  RopeTable rope_;
-  MoeLayer moe_;
-  StepRouting routing_;
-  FfnObserver observer_;
-  ComputeLedger launched_;
-  std::vector<float> x_, normed_, q_, k_, v_, mixed_, delta_, logits_;
+  virtual const ComputeLedger& launched() const = 0;
 };
 
 }  // namespace engine

@@ -9,56 +9,78 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-// Copies positions [0, n) of a block, n < kKvBlock.
-void copy_positions(const KvPool& pool, const float* src, float* dst, int64_t n) {
-  const kernels::AttentionShape& s = pool.shape();
-  const int64_t lanes = s.n_kv_heads * s.d_head;
-  for (int32_t layer = 0; layer < pool.n_layers(); ++layer) {
-    const float* from = src + layer * s.kv_block_floats();
-    float* to = dst + layer * s.kv_block_floats();
-    for (int64_t i = 0; i < lanes; ++i) {
-      std::memcpy(to + i * kernels::kKvBlock, from + i * kernels::kKvBlock, n * sizeof(float));
-    }
-    const int64_t values = lanes * kernels::kKvBlock, head = s.d_head * kernels::kKvBlock;
-    for (int64_t h = 0; h < s.n_kv_heads; ++h) {
-      std::memcpy(to + values + h * head, from + values + h * head, n * s.d_head * sizeof(float));
+class CpuKvStore final : public KvStore {
+ public:
+  CpuKvStore(const kernels::AttentionShape& shape, int32_t n_layers)
+      : shape_(shape), n_layers_(n_layers) {}
+
+  uint64_t block_bytes() const override {
+    return sizeof(float) * n_layers_ * shape_.kv_block_floats();
+  }
+  void* make_block() override {
+    blocks_.emplace_back(::operator new(block_bytes(), kAlignment));
+    return blocks_.back().get();
+  }
+  void zero(void* block) override { std::memset(block, 0, block_bytes()); }
+
+  void copy_positions(const void* src, void* dst, int64_t n) override {
+    const int64_t lanes = shape_.n_kv_heads * shape_.d_head;
+    for (int32_t layer = 0; layer < n_layers_; ++layer) {
+      const float* from = static_cast<const float*>(src) + layer * shape_.kv_block_floats();
+      float* to = static_cast<float*>(dst) + layer * shape_.kv_block_floats();
+      for (int64_t i = 0; i < lanes; ++i) {
+        std::memcpy(to + i * kernels::kKvBlock, from + i * kernels::kKvBlock, n * sizeof(float));
+      }
+      const int64_t values = lanes * kernels::kKvBlock, head = shape_.d_head * kernels::kKvBlock;
+      for (int64_t h = 0; h < shape_.n_kv_heads; ++h) {
+        std::memcpy(to + values + h * head, from + values + h * head,
+                    n * shape_.d_head * sizeof(float));
+      }
     }
   }
-}
+
+ private:
+  struct Free {
+    void operator()(void* p) const { ::operator delete(p, kAlignment); }
+  };
+  const kernels::AttentionShape shape_;
+  const int32_t n_layers_;
+  std::vector<std::unique_ptr<void, Free>> blocks_;
+};
 
 }  // namespace
 
-void KvPool::Free::operator()(float* p) const { ::operator delete(p, kAlignment); }
-
-KvPool::KvPool(const kernels::AttentionShape& shape, int32_t n_layers)
-    : shape_(shape), n_layers_(n_layers) {}
-
-std::shared_ptr<KvPool> KvPool::make(const kernels::AttentionShape& shape, int32_t n_layers) {
-  return std::shared_ptr<KvPool>(new KvPool(shape, n_layers));
+std::shared_ptr<KvPool> KvPool::make(std::unique_ptr<KvStore> store) {
+  return std::shared_ptr<KvPool>(new KvPool(std::move(store)));
 }
 
-std::shared_ptr<float> KvPool::acquire() {
-  Memory memory;
+std::shared_ptr<KvPool> KvPool::make(const kernels::AttentionShape& shape, int32_t n_layers) {
+  return make(std::make_unique<CpuKvStore>(shape, n_layers));
+}
+
+std::shared_ptr<void> KvPool::acquire() {
+  void* block = nullptr;
   {
     const std::lock_guard lock(mutex_);
     if (!free_.empty()) {
-      memory = std::move(free_.back());
+      block = free_.back();
       free_.pop_back();
     } else {
       free_.reserve(made_ + 1);  // release() must not fail
-      memory = Memory(static_cast<float*>(::operator new(block_bytes(), kAlignment)));
+      block = store_->make_block();
       ++made_;
     }
   }
+  const auto give_back = [pool = shared_from_this()](void* p) { pool->release(p); };
+  std::shared_ptr<void> owned(block, give_back);
   // What a query that went wrong left behind (infinities) must not reach the next user.
-  std::memset(memory.get(), 0, block_bytes());
-  return std::shared_ptr<float>(memory.release(),
-                                [pool = shared_from_this()](float* p) { pool->release(p); });
+  store_->zero(block);
+  return owned;
 }
 
-void KvPool::release(float* p) {
+void KvPool::release(void* p) {
   const std::lock_guard lock(mutex_);
-  free_.emplace_back(p);
+  free_.push_back(p);
 }
 
 uint64_t KvPool::held_bytes() const {
@@ -86,7 +108,7 @@ KvSequence KvSequence::fork(int64_t n) const {
   child.owners_.assign(owners_.begin(), owners_.begin() + full);
   child.bases_.assign(bases_.begin(), bases_.begin() + full);
   child.grow(n);
-  if (rest > 0) copy_positions(*pool_, bases_[full], child.bases_[full], rest);
+  if (rest > 0) pool_->copy_positions(bases_[full], child.bases_[full], rest);
   return child;
 }
 

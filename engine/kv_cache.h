@@ -12,34 +12,43 @@
 
 namespace engine {
 
-// A block is n_layers times the layout of kernels/attention.h, layers first to last.
+// Where blocks lie. A block holds all layers, first to last, each as its backend lays it out; only
+// the backend looks inside.
+class KvStore {
+ public:
+  virtual ~KvStore() = default;
+  virtual uint64_t block_bytes() const = 0;
+  // A new block, not initialised; it lives as long as the store. Throws when there is no room.
+  virtual void* make_block() = 0;
+  virtual void zero(void* block) = 0;
+  // The first n positions of a block, n < kKvBlock.
+  virtual void copy_positions(const void* src, void* dst, int64_t n) = 0;
+};
+
 class KvPool : public std::enable_shared_from_this<KvPool> {
  public:
+  static std::shared_ptr<KvPool> make(std::unique_ptr<KvStore>);
+  // In the memory of the CPU: a block is n_layers times the layout of kernels/attention.h.
   static std::shared_ptr<KvPool> make(const kernels::AttentionShape&, int32_t n_layers);
 
   // A zeroed block. It comes back to the pool when its last owner lets go, on any thread; the pool
-  // lives as long as its blocks.
-  std::shared_ptr<float> acquire();
+  // lives as long as its blocks. Called, like fork() below, by the engine's thread only.
+  std::shared_ptr<void> acquire();
+  void copy_positions(const void* src, void* dst, int64_t n) {
+    store_->copy_positions(src, dst, n);
+  }
 
-  const kernels::AttentionShape& shape() const { return shape_; }
-  int32_t n_layers() const { return n_layers_; }
-  uint64_t block_bytes() const { return sizeof(float) * n_layers_ * shape_.kv_block_floats(); }
+  uint64_t block_bytes() const { return store_->block_bytes(); }
   uint64_t held_bytes() const;    // memory taken from the system
   int64_t blocks_in_use() const;  // held by sequences
 
  private:
-  struct Free {
-    void operator()(float*) const;
-  };
-  using Memory = std::unique_ptr<float, Free>;
+  explicit KvPool(std::unique_ptr<KvStore> store) : store_(std::move(store)) {}
+  void release(void*);
 
-  KvPool(const kernels::AttentionShape&, int32_t n_layers);
-  void release(float*);
-
-  const kernels::AttentionShape shape_;
-  const int32_t n_layers_;
+  const std::unique_ptr<KvStore> store_;
   mutable std::mutex mutex_;
-  std::vector<Memory> free_;
+  std::vector<void*> free_;
   int64_t made_ = 0;
 };
 
@@ -58,12 +67,12 @@ class KvSequence {
   // copied.
   KvSequence fork(int64_t n) const;
   // Base address of each block, layer 0.
-  std::span<float* const> blocks() const { return bases_; }
+  std::span<void* const> blocks() const { return bases_; }
 
  private:
   std::shared_ptr<KvPool> pool_;
-  std::vector<std::shared_ptr<float>> owners_;
-  std::vector<float*> bases_;
+  std::vector<std::shared_ptr<void>> owners_;
+  std::vector<void*> bases_;
   int64_t size_ = 0;
 };
 

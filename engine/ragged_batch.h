@@ -1,7 +1,9 @@
 // Owns RaggedBatch: the rows of one step, each a token at a position of a sequence.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/expert_budget.h"
@@ -26,8 +28,16 @@ class RaggedBatch {
   const int32_t* positions() const { return positions_.data(); }
   const ExpertBudget* const* budgets() const { return budgets_.data(); }
 
-  // Rows with the KV blocks of one layer; valid until the next call. layer_floats: size of a block
-  // of one layer.
+  // KV blocks of all sequences, layer 0, one sequence after another; and of each row where its
+  // sequence's begin. After index_blocks(), until a row is added.
+  void index_blocks();
+  std::span<void* const> block_bases() const { return bases_; }
+  std::span<const size_t> first_block() const { return first_; }
+  // No two rows are of one sequence.
+  bool one_row_each() const;
+
+  // Rows with the KV blocks of one layer on the CPU; valid until the next call. layer_floats: size
+  // of a block of one layer.
   const kernels::AttentionRow* layer(int32_t layer, int64_t layer_floats);
 
  private:
@@ -36,8 +46,9 @@ class RaggedBatch {
   std::vector<int32_t> positions_;
   std::vector<KvSequence*> sequences_;  // of each row
   std::vector<const ExpertBudget*> budgets_;
-  std::vector<size_t> first_;           // of each row: where its sequence's blocks begin
-  std::vector<float*> bases_, tables_;  // blocks of all sequences: layer 0, the layer at hand
+  std::vector<size_t> first_;   // of each row: where its sequence's blocks begin
+  std::vector<void*> bases_;    // blocks of all sequences, layer 0
+  std::vector<float*> tables_;  // the same, the layer at hand
   std::vector<kernels::AttentionRow> rows_;
 };
 

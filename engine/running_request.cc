@@ -3,24 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <stdexcept>
 #include <utility>
 
 #include "engine/prefix.h"
-#include "kernels/elementwise.h"
 
 namespace engine {
 namespace {
-
-bool all_finite(const float* x, int64_t n) {
-  uint32_t bad = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(x[i]) & 0x7f800000u) == 0x7f800000u);
-  }
-  return bad == 0;
-}
 
 // Tokens of the prompt whose KV the prefix brings. The last one always runs: its logits are wanted.
 int64_t reusable(const Request& request) {
@@ -169,31 +159,43 @@ void RunningRequest::check_routing(const StepRouting& routing) {
   }
 }
 
-void RunningRequest::read_logits(HeadRow& head, const float* logits, SamplerScratch& scratch) {
-  head.finite = all_finite(logits, context_.config.vocab);
-  if (!head.finite) return;
+void RunningRequest::ask(const HeadRow& head, HeadAsks& asks) const {
   const bool of_prompt = head.continuation < 0 && !generating_;
-  if (head.continuation >= 0 || (of_prompt && !continuations_.empty())) {
-    const double normaliser = kernels::log_sum_exp(logits, context_.config.vocab);
-    head.best = static_cast<TokenId>(kernels::argmax(logits, context_.config.vocab));
-    const auto score = [&](size_t i, int64_t token) {
-      continuations_[i].logprobs[token] =
-          static_cast<double>(logits[request_.continuations[i][token]]) - normaliser;
-    };
-    if (head.continuation >= 0) {
-      score(head.continuation, head.index + 1);
-    } else {
-      for (size_t i = 0; i < continuations_.size(); ++i) score(i, 0);
+  uint8_t wants = 0;
+  std::vector<TokenId> tokens;
+  if (head.continuation >= 0) {
+    tokens = {request_.continuations[head.continuation][head.index + 1]};
+  } else if (of_prompt) {
+    for (const auto& c : request_.continuations) tokens.push_back(c.front());
+  }
+  if (!tokens.empty()) wants |= kWantArgmax | kWantNormaliser;
+  if (head.continuation < 0) {
+    if (of_prompt && request_.want_logits) wants |= kWantLogits;
+    if (takes_a_stream()) wants |= request_.sampling.temperature > 0 ? kWantLogits : kWantArgmax;
+  }
+  asks.add(head.row, wants, tokens);
+}
+
+void RunningRequest::read_head(HeadRow& head, const HeadView& view, SamplerScratch& scratch) {
+  head.finite = view.finite;
+  if (!head.finite) return;
+  head.best = view.argmax;
+  const bool of_prompt = head.continuation < 0 && !generating_;
+  const auto score = [&](size_t i, int64_t token, float logit) {
+    continuations_[i].logprobs[token] = static_cast<double>(logit) - view.log_sum_exp;
+  };
+  if (head.continuation >= 0) return score(head.continuation, head.index + 1, view.asked[0]);
+  if (of_prompt) {
+    for (size_t i = 0; i < continuations_.size(); ++i) score(i, 0, view.asked[i]);
+    if (request_.want_logits) {
+      completion_.logits.assign(view.logits, view.logits + context_.config.vocab);
     }
   }
-  if (head.continuation >= 0) return;
-  if (of_prompt && request_.want_logits) {
-    completion_.logits.assign(logits, logits + context_.config.vocab);
-  }
-  if (request_.max_new_tokens > 0) {
-    head.next = sample(logits, context_.config.vocab, request_.sampling, completion_.tokens.size(),
-                       scratch);
-  }
+  if (!takes_a_stream()) return;
+  head.next = request_.sampling.temperature > 0
+                  ? sample(view.logits, context_.config.vocab, request_.sampling,
+                           completion_.tokens.size(), scratch)
+                  : view.argmax;
 }
 
 void RunningRequest::book_score(int32_t continuation, int64_t index, TokenId best, int64_t now_ns) {
@@ -285,7 +287,7 @@ Completion RunningRequest::take(int64_t now_ns) {
         static_cast<double>(batch_rows_) / static_cast<double>(n_steps_);
     completion_.mean_batch_experts = batch_experts_ / static_cast<double>(n_steps_);
   }
-  completion_.weight_bytes = context_.weights.bytes_used(completion_.trace, context_.config.moe);
+  completion_.weight_bytes = context_.bytes_used(completion_.trace);
   if (completion_.outcome == Outcome::ok) {
     for (const Continuation& c : continuations_) {
       ContinuationScore score;

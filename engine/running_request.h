@@ -3,17 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/cost_model.h"
+#include "engine/head.h"
 #include "engine/kv_cache.h"
 #include "engine/ragged_batch.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
-#include "engine/weights.h"
 
 namespace engine {
 
@@ -35,7 +36,8 @@ struct RequestContext {
   std::shared_ptr<KvPool> kv_pool;
   const CostModel& cost;
   const ModelConfig& config;
-  const Weights& weights;
+  // Memory of the weights that a query used: Weights::bytes_used.
+  std::function<uint64_t(const RoutingTrace&)> bytes_used;
   int64_t max_tokens = 0;
 };
 
@@ -62,9 +64,11 @@ class RunningRequest {
 
   // Notes router scores of its rows that are not finite; before any of its rows is read.
   void check_routing(const StepRouting&);
-  // Takes scores, logits and the next token from the logits of one of its rows. Rows may be read
-  // from several threads at once.
-  void read_logits(HeadRow&, const float* logits, SamplerScratch&);
+  // Adds what it wants to know of the logits of one of its rows.
+  void ask(const HeadRow&, HeadAsks&) const;
+  // Takes scores, logits and the next token from what came back. Rows may be read from several
+  // threads at once.
+  void read_head(HeadRow&, const HeadView&, SamplerScratch&);
   // Books a row that was read; rows in order.
   void advance(const HeadRow&, int64_t now_ns);
   // Called for every request after every step: books the experts of its rows; fails it for a fault

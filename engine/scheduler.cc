@@ -60,12 +60,12 @@ void Scheduler::admit(const RequestSource& source, const CompletionSink& sink) {
 
 void Scheduler::step() {
   const int64_t begin = now_ns();
-  forward_.run(batch_);
+  asks_.clear();
+  for (const HeadRow& h : heads_) h.owner->ask(h, asks_);
+  forward_.run(batch_, asks_);
   for (const auto& r : running_) r->check_routing(forward_.routing());
-  head_rows_.clear();
-  for (const HeadRow& h : heads_) head_rows_.push_back(h.row);
-  forward_.head(head_rows_, [&](int64_t i, const float* logits, int thread) {
-    heads_[i].owner->read_logits(heads_[i], logits, scratch_[thread]);
+  forward_.read_heads([&](int64_t i, const HeadView& view, int thread) {
+    heads_[i].owner->read_head(heads_[i], view, scratch_[thread]);
   });
   const int64_t end = now_ns();
   for (const HeadRow& h : heads_) h.owner->advance(h, end);

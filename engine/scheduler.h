@@ -36,7 +36,7 @@ class Scheduler {
   const int32_t max_streams_;
   RaggedBatch batch_;
   std::vector<HeadRow> heads_;
-  std::vector<int32_t> head_rows_;
+  HeadAsks asks_;
   std::vector<SamplerScratch> scratch_;  // of each thread
   std::vector<std::unique_ptr<RunningRequest>> running_;
   std::optional<Request> pulled_;  // waits for a stream

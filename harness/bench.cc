@@ -1,9 +1,14 @@
 #include "harness/bench.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
-#include <optional>
+#include <functional>
+#include <memory>
+#include <vector>
 
+#include "harness/device_limits.h"
 #include "kernels/limits.h"
 #include "kernels/thread_pool.h"
 
@@ -19,16 +24,15 @@ double seconds_of(const std::function<void()>& work) {
 }
 
 // The loops of kernels/limits.h on as many threads as the engine has.
-class Limits {
+class CpuLimits {
  public:
-  explicit Limits(int threads) : pool_(threads), data_(static_cast<size_t>(kReadFloats), 1.0f) {}
-  void measure(BenchReport* out) {
+  explicit CpuLimits(int threads) : pool_(threads), data_(static_cast<size_t>(kReadFloats), 1.0f) {}
+  LimitRates measure() {
     double flops = 0;
     const double fma = seconds_of([&] { flops = kernels::fma_burst(pool_); });
-    out->fma_flops.push_back(flops / fma);
     const double read =
         seconds_of([&] { sum_ = kernels::read_sum(data_.data(), kReadFloats, pool_); });
-    out->read_bytes.push_back(static_cast<double>(kReadFloats) * sizeof(float) / read);
+    return {flops / fma, static_cast<double>(kReadFloats) * sizeof(float) / read};
   }
 
  private:
@@ -36,6 +40,27 @@ class Limits {
   std::vector<float> data_;
   volatile float sum_ = 0;  // so that the reading is needed
 };
+
+// Says what they are in the report.
+std::function<LimitRates()> limits_of(const engine::Engine& engine, BenchReport* report) {
+  const auto device = engine.device();
+  if (device.device == "cpu") {
+    report->flops_limit = "fp32 multiply-adds";
+    report->bytes_limit = "memory read";
+    return [limits = std::make_shared<CpuLimits>(engine.options().threads)] {
+      return limits->measure();
+    };
+  }
+  const auto limits = std::make_shared<DeviceLimits>(device.device, engine.options().device_type);
+  report->flops_limit = fmt::format("dense {} product of {}^3", device.type, limits->sizes().edge);
+  report->bytes_limit =
+      fmt::format("memory copy of {} MiB, read and written", limits->sizes().copy_bytes >> 20);
+  return [limits] { return limits->measure(); };
+}
+
+double best_of(const std::vector<double>& rates) {
+  return rates.empty() ? 0 : *std::max_element(rates.begin(), rates.end());
+}
 
 }  // namespace
 
@@ -50,13 +75,8 @@ double BenchResult::median() const {
   return (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2;
 }
 
-double BenchReport::best_fma() const {
-  return fma_flops.empty() ? 0 : *std::max_element(fma_flops.begin(), fma_flops.end());
-}
-
-double BenchReport::best_read() const {
-  return read_bytes.empty() ? 0 : *std::max_element(read_bytes.begin(), read_bytes.end());
-}
+double BenchReport::best_flops() const { return best_of(limit_flops); }
+double BenchReport::best_bytes() const { return best_of(limit_bytes); }
 
 int64_t bench_steps(const BenchWork& work, int rounds) {
   return static_cast<int64_t>(work.cases().size()) * (rounds + 1);
@@ -67,10 +87,10 @@ BenchReport bench(engine::Engine& engine, const BenchWork& work, int rounds,
   BenchReport report;
   for (const BenchCase& c : work.cases()) {
     report.cases.push_back({c.name, c.variant, c.k, c.streams, c.tokens, 0, 0, {}});
-    c.run();  // caches, pages and prefixes
+    (c.warm_up ? c.warm_up : c.run)();  // caches, pages and prefixes
     if (!progress()) return report;
   }
-  Limits limits(engine.options().threads);
+  const auto limits = limits_of(engine, &report);
   for (int round = 0; round < rounds; ++round) {
     std::vector<double> seconds;
     for (size_t i = 0; i < work.cases().size(); ++i) {
@@ -81,7 +101,9 @@ BenchReport bench(engine::Engine& engine, const BenchWork& work, int rounds,
       report.cases[i].weight_bytes = after.executed_weight_bytes() - before.executed_weight_bytes();
       if (!progress()) return report;
     }
-    limits.measure(&report);
+    const LimitRates rates = limits();
+    report.limit_flops.push_back(rates.flops);
+    report.limit_bytes.push_back(rates.bytes);
     for (size_t i = 0; i < seconds.size(); ++i) report.cases[i].seconds.push_back(seconds[i]);
   }
   return report;

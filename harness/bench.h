@@ -25,12 +25,14 @@ struct BenchResult {
 };
 
 struct BenchReport {
-  std::vector<double> fma_flops;   // FLOPs/s of each round: fp32 multiply-adds in registers
-  std::vector<double> read_bytes;  // bytes/s of each round: a plain read of memory
+  // What the limits are. On the CPU: fp32 multiply-adds in registers, a plain read of memory. On a
+  // GPU: a dense product in its element type, a copy of memory.
+  std::string flops_limit, bytes_limit;
+  std::vector<double> limit_flops, limit_bytes;  // a second, of each round
   std::vector<BenchResult> cases;
 
-  double best_fma() const;
-  double best_read() const;
+  double best_flops() const;
+  double best_bytes() const;
 };
 
 // progress is called after each case of each round, the untimed first one included (n_steps times);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "harness/device_choice.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -74,14 +75,19 @@ std::vector<SpeedRatio> speed_ratios(const BenchReport& report) {
 }
 
 std::string render_bench(const BenchSubject& s, const BenchReport& report, bool markdown) {
-  const double fma = report.best_fma(), read = report.best_read();
+  const double most_flops = report.best_flops(), most_bytes = report.best_bytes();
+  const bool gpu = s.device.device != "cpu";
   std::string out = fmt::format(
-      "{} {}, {}B of weights, loaded in {}; {} thread{}, {}, {}\n"
-      "limits measured in the same rounds (best of {}): {}FLOP/s fp32 multiply-adds, {}B/s memory "
-      "read\n\n",
+      "{} {}, {}B of weights, loaded in {}; {} thread{}, {}, {}\n{}"
+      "limits measured in the same rounds (best of {}): {}FLOP/s {}, {}B/s {}\n\n",
       s.model, s.dtype, si(static_cast<double>(s.weight_bytes)), duration(s.load_seconds),
-      s.threads, s.threads == 1 ? "" : "s", s.instruction_set, s.cpu, report.fma_flops.size(),
-      si(fma), si(read));
+      s.threads, s.threads == 1 ? "" : "s", s.instruction_set, s.cpu,
+      gpu ? fmt::format("computed on {} ({}), weights as {}; driver {}, CUDA {}, cuBLAS {}\n",
+                        s.device.device, s.device.name, s.device.type, s.driver, s.cuda,
+                        cublas_version(s.device.blas))
+          : "",
+      report.limit_flops.size(), si(most_flops), report.flops_limit, si(most_bytes),
+      report.bytes_limit);
   TextTable table({{"work"},
                    {"variant"},
                    {"mean k", Align::right},
@@ -90,9 +96,10 @@ std::string render_bench(const BenchSubject& s, const BenchReport& report, bool 
                    {"tok/s best", Align::right},
                    {"median", Align::right},
                    {"FLOP/s", Align::right},
-                   {"of fp32", Align::right},
+                   {gpu ? "of dense" : "of fp32", Align::right},
                    {"weights B/s", Align::right},
-                   {"of read", Align::right},
+                   {gpu ? "of copy" : "of read", Align::right},
+                   {"best", Align::right},
                    {"rounds", Align::right}});
   for (const BenchResult& c : report.cases) {
     if (c.seconds.empty()) continue;
@@ -101,8 +108,8 @@ std::string render_bench(const BenchSubject& s, const BenchReport& report, bool 
     table.add({c.name, c.variant, fmt::format("{:g}", c.k), fmt::format("{}", c.streams),
                fmt::format("{}", c.tokens), fmt::format("{:.1f}", rate(tokens_of(c), c.best())),
                fmt::format("{:.1f}", rate(tokens_of(c), c.median())), si(flops),
-               percent(flops, fma), si(bytes), percent(bytes, read),
-               fmt::format("{}", c.seconds.size())});
+               percent(flops, most_flops), si(bytes), percent(bytes, most_bytes),
+               duration(c.best()), fmt::format("{}", c.seconds.size())});
   }
   out += markdown ? table.markdown() : table.terminal();
   const auto ratios = speed_ratios(report);
@@ -115,7 +122,9 @@ std::string render_bench(const BenchSubject& s, const BenchReport& report, bool 
   out +=
       "\nprefill, mixed_prefill and mmlu count tokens read, the others tokens written. FLOP/s and "
       "B/s\nare of launched work in the best round; weights are counted once an op, the KV cache "
-      "is left out.\nQuantised weights are multiplied in fp32, so fp32 is their limit too.\n";
+      "is left out.\nmmlu counts the whole prompt of every question, also where the prefix is "
+      "computed once.\n";
+  if (!gpu) out += "Quantised weights are multiplied in fp32, so fp32 is their limit too.\n";
   return out;
 }
 
@@ -136,12 +145,20 @@ std::string bench_json(const BenchSubject& s, const BenchReport& report) {
          {"tokens_per_second_median", rate(tokens_of(c), c.median())},
          {"flops", c.flops},
          {"weight_bytes", c.weight_bytes},
-         {"s_mfu", report.best_fma() > 0 ? json(flops / report.best_fma()) : json()},
-         {"s_mbu", report.best_read() > 0 ? json(bytes / report.best_read()) : json()}});
+         {"s_mfu", report.best_flops() > 0 ? json(flops / report.best_flops()) : json()},
+         {"s_mbu", report.best_bytes() > 0 ? json(bytes / report.best_bytes()) : json()}});
   }
   json ratios = json::array();
   for (const auto& r : speed_ratios(report))
     ratios.push_back({{"what", r.what}, {"best", r.best}, {"median", r.median}});
+  json device{{"device", s.device.device}};
+  if (s.device.device != "cpu")
+    device.update({{"name", s.device.name},
+                   {"type", s.device.type},
+                   {"uuid", s.device.uuid},
+                   {"driver", s.driver},
+                   {"cuda", s.cuda},
+                   {"cublas", cublas_version(s.device.blas)}});
   return json{{"model", s.model},
               {"dtype", s.dtype},
               {"weight_bytes", s.weight_bytes},
@@ -150,8 +167,11 @@ std::string bench_json(const BenchSubject& s, const BenchReport& report) {
               {"instruction_set", s.instruction_set},
               {"cpu", s.cpu},
               {"commit", s.commit},
-              {"fma_flops_per_second", report.fma_flops},
-              {"read_bytes_per_second", report.read_bytes},
+              {"device", device},
+              {"flops_limit", report.flops_limit},
+              {"bytes_limit", report.bytes_limit},
+              {"limit_flops_per_second", report.limit_flops},
+              {"limit_bytes_per_second", report.limit_bytes},
               {"cases", cases},
               {"ratios", ratios}}
              .dump(1) +

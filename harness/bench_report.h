@@ -12,6 +12,8 @@ namespace harness {
 // What was timed.
 struct BenchSubject {
   std::string model, dtype, instruction_set, cpu, commit;
+  engine::DeviceFacts device;
+  std::string driver, cuda;  // of a GPU
   uint64_t weight_bytes = 0;
   int threads = 0;
   double load_seconds = 0;

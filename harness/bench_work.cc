@@ -18,8 +18,9 @@ using engine::Request;
 using engine::TokenId;
 
 // MMLU with 5 demonstrations: mean lengths with the GPT-NeoX vocabulary. A subject has 246
-// questions on average, so the prefix weighs still less there.
-constexpr int64_t kMmluPrefix = 620, kMmluQuestion = 111, kMmluQuestions = 32;
+// questions on average, so the prefix weighs still less there than with 32.
+constexpr int64_t kMmluPrefix = 620, kMmluQuestion = 111, kMmluAll = 14042, kMmluSubjects = 57;
+constexpr uint64_t kMmluSeeds = 1'000'003;  // between subjects
 // HumanEval: the mean prompt, and lengths spread like those of its reference solutions (mean 71,
 // median 59), in an order that is not by length.
 constexpr int64_t kCodePrompt = 154;
@@ -93,8 +94,8 @@ Request BenchWork::request(int64_t n_tokens, uint64_t seed, int32_t k) const {
 }
 
 // Computed in the first, untimed round.
-std::shared_ptr<const engine::Prefix> BenchWork::prefix(const Request& r) {
-  auto& made = prefixes_.at(static_cast<size_t>(r.budget.k));
+std::shared_ptr<const engine::Prefix> BenchWork::prefix(const Request& r, uint64_t stream) {
+  auto& made = prefixes_[{r.budget.k, stream}];
   if (!made) made = engine_.make_prefix(r.tokens, r.budget, nullptr);
   return made;
 }
@@ -117,9 +118,10 @@ void BenchWork::add_decode(const char* name, std::string variant, std::vector<in
                     [this, budgets = std::move(budgets)] {
                       std::vector<Request> requests;
                       for (const int32_t k : budgets) {
-                        Request r = request(kDecodePrompt, 7, k);
-                        r.prefix = prefix(r);
-                        r.id = requests.size();
+                        const uint64_t stream = requests.size();
+                        Request r = request(kDecodePrompt, 7000 + stream, k);
+                        r.prefix = prefix(r, stream);
+                        r.id = stream;
                         r.tokens.push_back(tokens(1, 50 + r.id, engine_.config().vocab).front());
                         r.max_new_tokens = settings_.new_tokens;
                         requests.push_back(std::move(r));
@@ -154,27 +156,50 @@ void BenchWork::add_mixed(int32_t max_k) {
   }
 }
 
+// One subject, as a run asks it: its demonstrations first, then its questions together.
+void BenchWork::run_mmlu_subject(int64_t subject, int64_t n_questions, bool prefix_once) {
+  const int32_t k = engine_.config().moe.trained_k;
+  const auto seed = static_cast<uint64_t>(subject) * kMmluSeeds;
+  const Request shared = request(kMmluPrefix, seed + 11, k);
+  std::shared_ptr<const engine::Prefix> made;
+  if (prefix_once) made = engine_.make_prefix(shared.tokens, shared.budget, nullptr);
+  std::vector<Request> requests;
+  for (int64_t q = 0; q < n_questions; ++q) {
+    Request r = shared;
+    const Request own = request(kMmluQuestion, seed + 100 + static_cast<uint64_t>(q), k);
+    r.tokens.insert(r.tokens.end(), own.tokens.begin(), own.tokens.end());
+    r.prefix = made;
+    r.continuations = {{0}, {1}, {2}, {3}};
+    requests.push_back(std::move(r));
+  }
+  run_all(engine_, std::move(requests));
+}
+
+// Questions beyond one subject's are spread over as many subjects as MMLU has for so many. Whole
+// prompts are then left out: they say nothing new, and take six times as long.
 void BenchWork::add_mmlu() {
   if (!wants("mmlu") || kMmluPrefix + kMmluQuestion + 1 > engine_.max_tokens()) return;
-  const int32_t k = engine_.config().moe.trained_k;
-  for (const bool once : {false, true})
-    cases_.push_back({"mmlu", once ? "prefix once" : "whole", static_cast<double>(k), 1,
-                      kMmluQuestions * (kMmluPrefix + kMmluQuestion), [this, once, k] {
-                        const Request shared = request(kMmluPrefix, 11, k);
-                        std::shared_ptr<const engine::Prefix> made;
-                        if (once) made = engine_.make_prefix(shared.tokens, shared.budget, nullptr);
-                        std::vector<Request> requests;
-                        for (int64_t q = 0; q < kMmluQuestions; ++q) {
-                          Request r = shared;
-                          const Request own =
-                              request(kMmluQuestion, 100 + static_cast<uint64_t>(q), k);
-                          r.tokens.insert(r.tokens.end(), own.tokens.begin(), own.tokens.end());
-                          r.prefix = made;
-                          r.continuations = {{0}, {1}, {2}, {3}};
-                          requests.push_back(std::move(r));
-                        }
-                        run_all(engine_, std::move(requests));
-                      }});
+  const int64_t questions = settings_.mmlu_questions;
+  const int64_t subjects =
+      std::max<int64_t>(1, (questions * kMmluSubjects + kMmluAll / 2) / kMmluAll);
+  const auto first_of = [=](int64_t subject) { return questions * subject / subjects; };
+  for (const bool once : {false, true}) {
+    if (!once && subjects > 1) continue;
+    BenchCase c{"mmlu",
+                once ? "prefix once" : "whole",
+                static_cast<double>(engine_.config().moe.trained_k),
+                1,
+                questions * (kMmluPrefix + kMmluQuestion),
+                [this, once, subjects, first_of] {
+                  for (int64_t s = 0; s < subjects; ++s)
+                    run_mmlu_subject(s, first_of(s + 1) - first_of(s), once);
+                }};
+    if (subjects > 1) {
+      c.variant += fmt::format(", {} subjects", subjects);
+      c.warm_up = [this, once, first_of] { run_mmlu_subject(0, first_of(1), once); };
+    }
+    cases_.push_back(std::move(c));
+  }
 }
 
 // Twice as many problems as streams, so that slots are refilled.

@@ -2,11 +2,12 @@
 // shapes of MMLU and HumanEval.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -18,6 +19,7 @@ struct BenchSettings {
   int64_t prompt_tokens = 512;                   // of a prefill
   int32_t new_tokens = 32;                       // of a decoding stream
   int32_t streams = 16;                          // that decode together; the engine's most
+  int64_t mmlu_questions = 32;                   // MMLU: 14,042 in 57 subjects
   int rounds = 6;
   std::vector<std::string> only;  // names of cases; empty = all
 };
@@ -30,6 +32,7 @@ struct BenchCase {
   int32_t streams = 1;  // that decode together
   int64_t tokens = 0;   // prefill, mixed_prefill, mmlu: read; the others: written
   std::function<void()> run;
+  std::function<void()> warm_up = {};  // in place of run in the untimed round, where that is long
 };
 
 std::vector<std::string> bench_case_names();
@@ -46,16 +49,18 @@ class BenchWork {
  private:
   bool wants(const char* name) const;
   engine::Request request(int64_t n_tokens, uint64_t seed, int32_t k) const;
-  std::shared_ptr<const engine::Prefix> prefix(const engine::Request&);
+  std::shared_ptr<const engine::Prefix> prefix(const engine::Request&, uint64_t stream);
   void add_prefill(int32_t k);
   void add_decode(const char* name, std::string variant, std::vector<int32_t> budgets);
   void add_mixed(int32_t max_k);
+  void run_mmlu_subject(int64_t subject, int64_t n_questions, bool prefix_once);
   void add_mmlu();
   void add_code(int32_t streams);
 
   engine::Engine& engine_;
   const BenchSettings settings_;
-  std::array<std::shared_ptr<const engine::Prefix>, engine::kMaxBudget + 1> prefixes_;
+  // By budget and stream: streams of one prompt would all run the same experts.
+  std::map<std::pair<int32_t, uint64_t>, std::shared_ptr<const engine::Prefix>> prefixes_;
   std::vector<BenchCase> cases_;
 };
 

@@ -31,7 +31,8 @@ std::unique_ptr<engine::Checkpoint> checkpoint_of(const BenchOptions& o, const E
   if (o.shape.empty()) return engine::Checkpoint::open(resolve_model(o.model));
   auto checkpoint = engine::make_random_checkpoint(shape_of(o), o.dtype, 0);
   const auto want = engine::random_checkpoint_bytes(*checkpoint);
-  if (env.ram_bytes > 0 && want > static_cast<uint64_t>(env.ram_bytes))
+  const bool in_ram = !o.device.name.starts_with("cuda:");  // auto may come back to it
+  if (in_ram && env.ram_bytes > 0 && want > static_cast<uint64_t>(env.ram_bytes))
     throw UsageError(fmt::format(
         "--shape {}: {}B of weights in {}, this machine has {}B memory; fewer layers: {}:4",
         o.shape, si(static_cast<double>(want)), kernels::dtype_name(o.dtype),
@@ -43,13 +44,14 @@ std::unique_ptr<engine::Checkpoint> checkpoint_of(const BenchOptions& o, const E
 
 int command_bench(const BenchOptions& o) {
   const InterruptGuard interrupt;
-  const auto env = read_environment();
+  auto env = read_environment();
   const auto checkpoint = checkpoint_of(o, env);
   engine::EngineOptions options;
   options.threads = o.threads;
   options.max_streams = o.settings.streams;
+  options.max_batch_rows = o.batch_rows;
   const auto begin = std::chrono::steady_clock::now();
-  const auto engine = engine::Engine::load(*checkpoint, options);
+  const auto engine = load_engine(*checkpoint, o.device, options);
   BenchSubject subject;
   subject.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -60,6 +62,10 @@ int command_bench(const BenchOptions& o) {
   subject.commit = env.git_sha + (env.git_dirty ? "+changes" : "");
   subject.weight_bytes = engine->weight_bytes();
   subject.threads = engine->options().threads;
+  subject.device = engine->device();
+  add_gpu(subject.device, &env);
+  subject.driver = env.gpu_driver.value_or("");
+  subject.cuda = env.cuda_version.value_or("");
   const BenchWork work(*engine, o.settings);
   Progress progress("bench", bench_steps(work, o.settings.rounds));
   const auto report = bench(*engine, work, o.settings.rounds, [&] {
@@ -67,7 +73,7 @@ int command_bench(const BenchOptions& o) {
     return !interrupt.flag();
   });
   progress.finish();
-  if (report.fma_flops.empty()) return interrupt.exit_code();
+  if (report.limit_flops.empty()) return interrupt.exit_code();
   fmt::print("{}", o.format == Format::json
                        ? bench_json(subject, report)
                        : render_bench(subject, report, o.format == Format::markdown));

@@ -6,11 +6,14 @@
 #include "datasets/catalog.h"
 #include "harness/asset.h"
 #include "harness/commands.h"
+#include "harness/device_choice.h"
 #include "harness/environment.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
 #include "harness/pull.h"
 #include "harness/text_table.h"
+#include "kernels/device.h"
+#include "kernels/power_meter.h"
 #include "tasks/sandbox.h"
 
 namespace harness {
@@ -59,6 +62,55 @@ Finding disk_finding(const fs::path& folder) {
           fmt::format("{}B free under {}", si(free), folder.string())};
 }
 
+// What to do about a module that did not load.
+const char* module_advice(const std::string& why) {
+  std::error_code ignored;
+  if (!fs::exists(kernels::DeviceModule::default_path(), ignored))
+    return "build where nvcc is, or name a module in MOEVAL_CUDA_MODULE";
+  if (why.find("cannot open shared object") != std::string::npos)
+    return "install that library, or add its folder to LD_LIBRARY_PATH";
+  return "build it anew, with this program";
+}
+
+Finding gpu_finding(const std::shared_ptr<const kernels::DeviceModule>& module, int index,
+                    const std::string& driver) {
+  const std::string what = fmt::format("gpu cuda:{}", index);
+  try {
+    const auto i = kernels::Device::open(module, index)->info();
+    return {what, "ok",
+            fmt::format("{}, compute capability {}.{}, {}B of {}B free, {}CUDA {}, cuBLAS {}",
+                        i.name, i.major, i.minor, si(static_cast<double>(i.free_bytes)),
+                        si(static_cast<double>(i.total_bytes)), driver, cuda_version(i.driver),
+                        cublas_version(i.blas))};
+  } catch (const kernels::DeviceError& e) {
+    return {what, "note", e.what()};
+  }
+}
+
+// Every GPU, or why there is none and the next step. The CPU does without.
+std::vector<Finding> gpu_findings() {
+  const auto none = [](const std::string& why, const char* advice) {
+    return std::vector<Finding>{
+        {"gpu", "note", fmt::format("{}; {}; --device cpu computes here", why, advice)}};
+  };
+  std::shared_ptr<const kernels::DeviceModule> module;
+  try {
+    module = kernels::DeviceModule::load();
+  } catch (const kernels::DeviceError& e) {
+    return none(e.what(), module_advice(e.what()));
+  }
+  const char* const kDriverAdvice = "nvidia-smi shows whether NVIDIA's driver is there";
+  try {
+    std::string driver = kernels::gpu_driver_version();
+    if (!driver.empty()) driver = fmt::format("driver {} of ", driver);
+    std::vector<Finding> all;
+    for (int i = 0; i < module->count(); ++i) all.push_back(gpu_finding(module, i, driver));
+    return all.empty() ? none("the driver reports no GPU", kDriverAdvice) : all;
+  } catch (const kernels::DeviceError& e) {
+    return none(e.what(), kDriverAdvice);
+  }
+}
+
 }  // namespace
 
 int command_doctor(const DoctorOptions& o) {
@@ -74,8 +126,7 @@ int command_doctor(const DoctorOptions& o) {
        fmt::format("{}; {}; {} with {} cores, {}B memory", env.os, env.kernel, env.cpu_model,
                    env.cpu_cores, si(static_cast<double>(env.ram_bytes)))});
   findings.push_back({"kernels", "ok", env.instruction_set});
-  findings.push_back(
-      {"gpu", "note", "this version computes on the CPU; a CUDA device would not be used"});
+  for (auto& f : gpu_findings()) findings.push_back(std::move(f));
   std::vector<fs::path> roots;
   for (const auto& r : data_folders(""))
     if (fs::is_directory(r)) roots.push_back(r);

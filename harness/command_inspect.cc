@@ -79,7 +79,7 @@ int logits(const InspectOptions& o, const std::filesystem::path& path) {
   const auto tokenizer = o.ids.empty() ? engine::Tokenizer::load(path) : nullptr;
   engine::EngineOptions options;
   options.threads = o.threads;
-  const auto engine = engine::Engine::load(*checkpoint, options);
+  const auto engine = load_engine(*checkpoint, o.device, options);
   const auto ids = ids_of(o, tokenizer.get());
   if (ids.empty()) throw UsageError("no tokens: give --text or --ids");
   const int64_t vocab = engine->config().vocab;
@@ -98,7 +98,10 @@ int logits(const InspectOptions& o, const std::filesystem::path& path) {
     budget.k = o.k;
   }
   const auto all = engine->logits(ids, budget);
-  json out{{"model", path.string()}, {"ids", ids}, {"vocab", vocab}};
+  json out{{"model", path.string()},
+           {"device", device_label(engine->device())},
+           {"ids", ids},
+           {"vocab", vocab}};
   if (o.top > 0) {
     const float* last = all.data() + (static_cast<int64_t>(ids.size()) - 1) * vocab;
     const double norm = kernels::log_sum_exp(last, vocab);

@@ -73,13 +73,15 @@ void add_run_options(CLI::App* sub, RunSpec& s) {
                   "offline: all at once, throughput; single: one at a time, latency")
       ->transform(CLI::CheckedTransformer(kScenarios).description(""))
       ->option_text("offline|single");
+  add_device(sub, s.device);
   add_db(sub, s.db);
   sub->add_flag("--new-run", s.new_run, "start afresh even if this run was begun or done before");
   sub->add_option("--resume", s.resume, "continue this run (uuid)");
   add_off(sub, "--no-text", s.store_text, "store hashes instead of prompt texts");
   sub->add_option("--threads", s.threads, "0 = one per core")->capture_default_str();
   sub->add_option("--streams", s.streams, "sequences that decode together")->capture_default_str();
-  sub->add_option("--batch-rows", s.batch_rows, "tokens of one prefill step")
+  sub->add_option("--batch-rows", s.batch_rows,
+                  "tokens of one prefill step; 0 = 512 on the CPU, 4096 on a GPU")
       ->capture_default_str();
   add_off(sub, "--no-prefix-reuse", s.reuse_prefix, "compute every prompt whole (slower)");
   sub->add_option("--sandbox-tier", s.sandbox_tier,
@@ -201,6 +203,7 @@ void add_perplexity(CLI::App& app, PerplexityOptions& o, Command& chosen) {
                   "weights of the experts when k is not the trained one")
       ->transform(CLI::CheckedTransformer(kGateNorms).description(""))
       ->option_text("model|raw|renormalised|trained_mass");
+  add_device(sub, o.device);
   sub->add_option("--threads", o.threads, "0 = one per core");
   add_format(sub, o.format);
   sub->callback([&] { chosen = [&o] { return command_perplexity(o); }; });
@@ -226,6 +229,7 @@ void add_inspect(CLI::App& app, InspectOptions& o, Command& chosen) {
                     "the largest of the last position; 0 = every one of each position")
           ->capture_default_str();
       s->add_option("-k,--k", o.k, "experts a token and layer (default: the trained k)");
+      add_device(s, o.device);
       s->add_option("--threads", o.threads, "0 = one per core");
     }
     s->callback([&o, &chosen, what] {

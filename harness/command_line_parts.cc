@@ -12,6 +12,9 @@ namespace {
 
 const std::map<std::string, Format> kFormats = {
     {"table", Format::table}, {"md", Format::markdown}, {"json", Format::json}};
+const std::map<std::string, engine::DeviceType> kDeviceTypes = {{"bf16", engine::DeviceType::bf16},
+                                                                {"f16", engine::DeviceType::f16},
+                                                                {"f32", engine::DeviceType::f32}};
 
 }  // namespace
 
@@ -25,6 +28,21 @@ void add_format(CLI::App* sub, Format& format) {
   sub->add_option("--format", format, "table, md or json")
       ->transform(CLI::CheckedTransformer(kFormats).description(""))
       ->option_text("table|md|json");
+}
+
+void add_device(CLI::App* sub, DeviceChoice& device) {
+  const auto named = [](const std::string& name) {
+    return is_device_name(name) ? "" : fmt::format("'{}': want {}", name, kDeviceNames);
+  };
+  sub->add_option("--device", device.name,
+                  "where the model computes; auto: the first GPU if it holds the model, else the "
+                  "CPU")
+      ->check(named)
+      ->option_text("cpu|cuda:N|auto [cpu]");
+  sub->add_option("--device-dtype", device.type,
+                  "type of weights, keys, values and activations on a GPU")
+      ->transform(CLI::CheckedTransformer(kDeviceTypes).description(""))
+      ->option_text("bf16|f16|f32 [bf16]");
 }
 
 void add_db(CLI::App* sub, std::string& db) {

@@ -17,6 +17,7 @@ using Command = std::function<int()>;
 CLI::App* add(CLI::App&, const char* name, const char* about, const char* example);
 void add_format(CLI::App*, Format&);
 void add_db(CLI::App*, std::string& db);
+void add_device(CLI::App*, DeviceChoice&);
 void add_data(CLI::App*, std::string& data, bool& allow_unverified);
 
 void add_comparisons(CLI::App&, CompareOptions&, GateOptions&, AuditOptions&, Command& chosen);

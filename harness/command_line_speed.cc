@@ -44,8 +44,17 @@ void add_speed(CLI::App& app, BenchOptions& o, Command& chosen) {
   sub->add_option("--streams", o.settings.streams, "sequences that decode together")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  sub->add_option("--mmlu-questions", o.settings.mmlu_questions,
+                  "of case mmlu; 14042 is all of it, in 57 subjects")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
   sub->add_option("--rounds", o.settings.rounds, "every round times each case once")
       ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  add_device(sub, o.device);
+  sub->add_option("--batch-rows", o.batch_rows,
+                  "tokens of one prefill step; 0 = 512 on the CPU, 4096 on a GPU")
+      ->check(CLI::Range(0, 65536))
       ->capture_default_str();
   sub->add_option("--threads", o.threads, "0 = one per core");
   add_format(sub, o.format);

@@ -77,6 +77,7 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   sub->add_option("--seed", o.seed, "of folds, weights, order and draws")->capture_default_str();
   sub->add_option("--write-tables", o.tables,
                   "folder for the cross-fitted decisions, for run --policy table:FILE");
+  add_device(sub, o.device);
   sub->add_option("--threads", o.threads, "0 = one per core; changes no byte");
   add_format(sub, o.format);
   sub->callback([&] { chosen = [&] { return command_train(o); }; });

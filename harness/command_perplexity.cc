@@ -50,7 +50,8 @@ json mean_json(const BudgetPerplexity::Mean& m) {
   return {{"mean", m.value}, {"half_width_95", m.half_width ? json(*m.half_width) : json(nullptr)}};
 }
 
-std::string render(const PerplexityOptions& o, const std::vector<BudgetPerplexity>& all) {
+std::string render(const PerplexityOptions& o, const std::string& device,
+                   const std::vector<BudgetPerplexity>& all) {
   const bool reference = !o.reference.empty();
   if (o.format == Format::json) {
     json rows = json::array();
@@ -68,11 +69,9 @@ std::string render(const PerplexityOptions& o, const std::vector<BudgetPerplexit
       }
       rows.push_back(std::move(row));
     }
-    return json{{"model", o.model},
-                {"reference", reference ? json(o.reference) : json(nullptr)},
-                {"file", o.file},
-                {"context", o.context},
-                {"by_k", rows}}
+    return json{{"model", o.model}, {"reference", reference ? json(o.reference) : json(nullptr)},
+                {"file", o.file},   {"context", o.context},
+                {"device", device}, {"by_k", rows}}
                .dump(1) +
            "\n";
   }
@@ -109,6 +108,7 @@ int command_perplexity(const PerplexityOptions& o) {
   RunSpec spec;
   spec.model = o.model;
   spec.threads = o.threads;
+  spec.device = o.device;
   spec.gate_norm = o.gate_norm;
   const InterruptGuard interrupt;
   for (size_t i = 0; i < o.grid.size(); ++i)
@@ -141,7 +141,7 @@ int command_perplexity(const PerplexityOptions& o) {
   });
   progress.finish();
   if (interrupt.flag()) return interrupt.exit_code();
-  fmt::print("{}", render(o, all));
+  fmt::print("{}", render(o, device_label(model.engine->device()), all));
   return kOk;
 }
 

@@ -110,6 +110,9 @@ int command_train(const TrainOptions& o) {
     throw UsageError(
         "--tasks, --grid, --limit, --sample and --num-fewshot: only with --online; "
         "else they are the sweep's");
+  if (o.device.name != "cpu")
+    throw UsageError(
+        fmt::format("--device {}: only with --online; else nothing is answered", o.device.name));
   const auto store = results::ResultStore::open(o.db, results::ResultStore::Mode::read);
   const auto run = o.sweep.empty() ? newest_sweep(*store) : find_run(*store, o.sweep);
   auto spec = spec_of_sweep(*store, run, o.model);

@@ -50,6 +50,7 @@ RunSpec spec_of(const TrainOptions& o) {
   spec.data = o.data;
   spec.allow_unverified = o.allow_unverified;
   spec.threads = o.threads;
+  spec.device = o.device;
   spec.validate();
   return spec;
 }

@@ -10,6 +10,7 @@
 #include "engine/convert/options.h"
 #include "engine/train/objective.h"
 #include "harness/bench_work.h"
+#include "harness/device_choice.h"
 #include "harness/gadget_search.h"
 #include "harness/run_spec.h"
 
@@ -60,6 +61,7 @@ struct TrainOptions {
   int64_t limit = 0, sample = 0;  // as in RunSpec
   std::vector<int32_t> grid;      // empty = every k that the model runs
   double held_out = 0.25;         // share of the seed items that are kept to judge by
+  DeviceChoice device;
   int threads = 0;
   Format format = Format::table;
 };
@@ -162,6 +164,7 @@ struct InspectOptions {
   bool special = false;      // special tokens in the text count as such
   int top = 10;              // logits: the largest of the last position; 0 = all of every position
   int32_t k = 0;             // logits: experts; 0 = the trained k
+  DeviceChoice device;       // of logits
   int threads = 0;
 };
 int command_inspect(const InspectOptions&);
@@ -173,6 +176,7 @@ struct PerplexityOptions {
   std::vector<int32_t> grid;          // budgets; empty = the trained one
   int64_t tokens = 0, context = 512;  // 0 = the whole text
   engine::GateNorm gate_norm = engine::GateNorm::model;
+  DeviceChoice device;
   int threads = 0;
   Format format = Format::table;
 };
@@ -183,6 +187,8 @@ struct BenchOptions {
   std::string shape;  // random weights of a named shape instead; engine/random_checkpoint.h
   kernels::Dtype dtype = kernels::Dtype::f16;  // of them
   BenchSettings settings;
+  DeviceChoice device;
+  int64_t batch_rows = 0;  // 0 = the backend's own
   int threads = 0;
   Format format = Format::table;
 };

@@ -9,7 +9,9 @@
 
 #include "datasets/sha256.h"
 #include "harness/build_info.h"
+#include "harness/device_choice.h"
 #include "kernels/isa.h"
+#include "kernels/power_meter.h"
 
 namespace harness {
 namespace {
@@ -55,10 +57,24 @@ Environment read_environment() {
   return e;
 }
 
+void add_gpu(const engine::DeviceFacts& device, Environment* e) {
+  if (device.device == "cpu") return;
+  e->gpu_model = device.name;
+  e->gpu_count = 1;
+  const std::string driver = kernels::gpu_driver_version();
+  e->gpu_driver = driver.empty() ? "CUDA " + harness::cuda_version(device.driver) : driver;
+  e->cuda_version = harness::cuda_version(device.runtime);
+}
+
 std::string Environment::fingerprint() const {
-  return datasets::sha256_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", os, kernel,
-                                          cpu_model, cpu_cores, ram_bytes, instruction_set,
-                                          compiler, build_flags, build_type));
+  std::string all =
+      fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", os, kernel, cpu_model, cpu_cores, ram_bytes,
+                  instruction_set, compiler, build_flags, build_type);
+  // Without a GPU it is what it was before there were any.
+  if (gpu_model)
+    all += fmt::format("\n{}\n{}\n{}\n{}", *gpu_model, gpu_count, gpu_driver.value_or(""),
+                       cuda_version.value_or(""));
+  return datasets::sha256_hex(all);
 }
 
 }  // namespace harness

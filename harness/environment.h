@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "engine/backend.h"
 
 namespace harness {
 
@@ -15,10 +18,16 @@ struct Environment {
   std::string tool_version, git_sha;
   bool git_dirty = false;
   std::string binary_sha256;
+  // Of the GPU that computes; empty where none does.
+  std::optional<std::string> gpu_model, gpu_driver, cuda_version;
+  int64_t gpu_count = 0;
   std::string fingerprint() const;  // sha256 over all but host
 };
 
 // Reads the machine once.
 Environment read_environment();
+
+// Adds the GPU, where one computes.
+void add_gpu(const engine::DeviceFacts&, Environment*);
 
 }  // namespace harness

@@ -11,6 +11,7 @@
 #include "datasets/sha256.h"
 #include "engine/checkpoint.h"
 #include "engine/model_file_error.h"
+#include "harness/device_choice.h"
 #include "harness/exit_code.h"
 #include "harness/places.h"
 #include "harness/shifted_forms.h"
@@ -209,7 +210,7 @@ LoadedModel load_model(const RunSpec& spec) {
   options.gate_norm = spec.gate_norm;
   options.ranks = spec.ranks;
   options.max_streams = spec.scenario == Scenario::single ? 1 : spec.streams;
-  m.engine = engine::Engine::load(*checkpoint, options);
+  m.engine = load_engine(*checkpoint, spec.device, options);
   return m;
 }
 

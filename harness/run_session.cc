@@ -9,6 +9,7 @@
 #include "harness/exit_code.h"
 #include "harness/places.h"
 #include "harness/policies.h"
+#include "harness/run_energy.h"
 #include "harness/shifted_forms.h"
 #include "harness/stored_runs.h"
 #include "results/result_store.h"
@@ -43,20 +44,23 @@ RunOutcome execute(RunSpec spec, const RunPlan& plan, tasks::Sandbox* sandbox,
   // The store is opened before the model: a database that cannot be used is known at once.
   open_folder_of(spec.db);
   const auto store = results::ResultStore::open(spec.db, results::ResultStore::Mode::write);
-  if (!spec.resume.empty())
-    spec.resume = find_run(*store, spec.resume);
-  else if (!spec.new_run)
-    spec.resume = unfinished_run(*store, spec.name());
+  if (!spec.resume.empty()) spec.resume = find_run(*store, spec.resume);
   auto model = load_model(spec);
+  spec.device.name = model.engine->device().device;
+  if (spec.resume.empty() && !spec.new_run) spec.resume = unfinished_run(*store, spec.name());
   for (const auto& s : plan.suites)
     if (s.task->is_chat() && model.tokenizer->chat_template().empty())
       throw UsageError(fmt::format("--tasks {}: {} has no chat template that is known here",
                                    s.task->name(), model.label));
   const auto policies = load_policies(spec, plan, model);
   check_decisions(spec, plan, model, policies);
-  const auto env = read_environment();
+  auto env = read_environment();
+  add_gpu(model.engine->device(), &env);
   try {
-    return run(spec, plan, model, policies, env, sandbox, *store, interrupt.flag());
+    const RunEnergy energy(model.engine->device());
+    auto out = run(spec, plan, model, policies, env, sandbox, *store, interrupt.flag());
+    if (!out.was_complete) out.energy = energy.line();
+    return out;
   } catch (const results::FingerprintMismatch& e) {
     throw results::FingerprintMismatch(fmt::format("{} (--new-run)", e.what()));
   }
@@ -65,6 +69,7 @@ RunOutcome execute(RunSpec spec, const RunPlan& plan, tasks::Sandbox* sandbox,
 int tell_end(const RunOutcome& out, const std::string& db, const InterruptGuard& interrupt) {
   fmt::print(stderr, "run {}  {}  {}/{} stored in {}\n", out.run_uuid, out.status, out.done,
              out.planned, db);
+  if (!out.energy.empty()) fmt::print(stderr, "{}\n", out.energy);
   if (const int code = interrupt.exit_code(); code != 0 && out.done < out.planned) return code;
   if (out.done < out.planned) {
     fmt::print(

@@ -56,6 +56,8 @@ std::string RunSpec::name() const {
   if (max_new_tokens > 0) out += fmt::format(" {} new tokens", max_new_tokens);
   if (scenario == Scenario::single) out += " single";
   if (data == "embedded") out += " embedded";
+  if (device.name != "cpu")
+    out += fmt::format(" {} {}", device.name, engine::device_type_name(device.type));
   return out;
 }
 
@@ -98,9 +100,14 @@ void RunSpec::validate() const {
                     num_samples, num_samples));
   if (threads < 0 || threads > 1024) refuse(fmt::format("--threads {}: want 1 to 1024", threads));
   if (streams < 1 || streams > 4096) refuse(fmt::format("--streams {}: want 1 to 4096", streams));
-  if (batch_rows < 16 || batch_rows > 65536)
-    refuse(fmt::format("--batch-rows {}: want 16 to 65536", batch_rows));
+  if (batch_rows != 0 && (batch_rows < 16 || batch_rows > 65536))
+    refuse(fmt::format("--batch-rows {}: want 16 to 65536, or 0", batch_rows));
   if (ranks < 1 || ranks > 64) refuse(fmt::format("--ranks {}: want 1 to 64", ranks));
+  if (!is_device_name(device.name))
+    refuse(fmt::format("--device {}: want {}", device.name, kDeviceNames));
+  if (ranks > 1 && device.name.starts_with("cuda:"))
+    refuse(
+        fmt::format("--ranks {} and --device {}: thread ranks are of the CPU", ranks, device.name));
   if (kind == RunKind::policy) {
     try {
       engine::parse_policy(policy);

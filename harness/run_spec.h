@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/expert_budget.h"
+#include "harness/device_choice.h"
 #include "harness/subject.h"
 
 namespace harness {
@@ -45,6 +46,7 @@ struct RunSpec {
   std::optional<double> temperature, top_p;
   int max_new_tokens = 0;  // 0 = the task's own
   Scenario scenario = Scenario::offline;
+  DeviceChoice device;  // auto becomes what it was resolved to before the run has a name
 
   std::string db = "results/moeval.db";
   bool new_run = false;
@@ -56,8 +58,8 @@ struct RunSpec {
   int threads = 0;
   int ranks = 1;  // thread ranks of the expert-parallel group
   int streams = 16;
-  int64_t batch_rows = 512;
-  int sandbox_tier = 0;  // 0 = best of 1 and 2
+  int64_t batch_rows = 0;  // 0 = the backend's own (engine/engine_options.h)
+  int sandbox_tier = 0;    // 0 = best of 1 and 2
   int sandbox_slots = 2;
   std::vector<std::string> argv;
 

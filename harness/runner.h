@@ -20,6 +20,7 @@ struct RunOutcome {
   bool was_complete = false;  // nothing was left to do
   int64_t planned = 0, done = 0, infra = 0;
   double wall_s = 0;
+  std::string energy;  // one line (harness/run_energy.h); of a run on a GPU
 };
 
 // Runs what is left of the plan. Every finished attempt is committed before it counts. Exceptions

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/sha256.h"
+#include "harness/device_choice.h"
 #include "harness/policies.h"
 #include "harness/run_plan.h"
 #include "harness/shifted_forms.h"
@@ -14,6 +15,8 @@ namespace harness {
 namespace {
 
 constexpr const char* kDeterminism = "bitwise per instruction set";
+// cuBLAS adds in an order that depends on how many rows there are.
+constexpr const char* kDeviceDeterminism = "up to rounding, by the queries that ran beside it";
 
 // The model's architecture as JSON, for the model row.
 std::string config_json(const engine::ModelConfig& c) {
@@ -39,7 +42,7 @@ std::string config_json(const engine::ModelConfig& c) {
       .dump();
 }
 
-nlohmann::json spec_json(const RunSpec& s) {
+nlohmann::json spec_json(const RunSpec& s, const engine::Engine& engine) {
   nlohmann::json j{{"name", s.name()},
                    {"model", s.model},
                    {"tasks", s.tasks},
@@ -55,8 +58,12 @@ nlohmann::json spec_json(const RunSpec& s) {
                    {"scenario", scenario_name(s.scenario)},
                    {"threads", s.threads},
                    {"streams", s.streams},
-                   {"batch_rows", s.batch_rows},
+                   {"batch_rows", engine.options().max_batch_rows},
                    {"reuse_prefix", s.reuse_prefix}};
+  if (const auto device = engine.device(); device.device != "cpu") {
+    j["device"] = device.device;
+    j["device_dtype"] = device.type;
+  }
   if (s.kind == RunKind::sweep) {
     j["grid"] = s.grid;
     if (s.ways > 0) j["ways"] = s.ways;
@@ -142,6 +149,7 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
       {"scenario", scenario_name(spec.scenario)},
       {"prefix_reuse", spec.reuse_prefix ? "on" : "off"},
   };
+  run.fingerprint.merge(device_fingerprint(model.engine->device()));
   if (!spec.shifts.empty()) run.fingerprint["shift"] = shifts_text(spec);
   if (sandbox != nullptr) {
     run.fingerprint["sandbox.policy"] = sandbox->policy_sha256;
@@ -152,7 +160,7 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
     run.fingerprint["task." + s.task->name()] = datasets::sha256_hex(s.task->config_json());
     run.fingerprint["data." + s.data->name] = s.data->sha256;
   }
-  auto config = spec_json(spec);
+  auto config = spec_json(spec, *model.engine);
   if (sandbox != nullptr)
     config["sandbox"] = {{"tier", sandbox->tier},
                          {"interpreter", sandbox->interpreter},
@@ -168,7 +176,7 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
   }
   run.binary_sha256 = env.binary_sha256;
   run.seed = static_cast<int64_t>(spec.seed);
-  run.determinism = kDeterminism;
+  run.determinism = env.gpu_model ? kDeviceDeterminism : kDeterminism;
   run.scenario = scenario_name(spec.scenario);
   run.concurrency = spec.scenario == Scenario::single ? 1 : spec.streams;
   run.note = spec.name();
@@ -185,6 +193,10 @@ results::RunPlan store_plan(const RunSpec& spec, const RunPlan& plan, const Load
   e.instruction_set = env.instruction_set;
   e.cpu_cores = env.cpu_cores;
   e.ram_bytes = env.ram_bytes;
+  e.gpu_model = env.gpu_model;
+  e.gpu_count = env.gpu_count;
+  e.gpu_driver = env.gpu_driver;
+  e.cuda_version = env.cuda_version;
   e.compiler = env.compiler;
   e.build_flags = env.build_flags;
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/forward.h"
+#include "engine/cpu_forward.h"
 #include "engine/model_config.h"
 #include "engine/tokenizer.h"
 #include "engine/weights.h"
@@ -42,7 +42,7 @@ class Calibration {
   const int64_t n_tokens_;
   const ExpertBudget budget_;
   std::shared_ptr<KvPool> kv_pool_;
-  Forward forward_;
+  CpuForward forward_;
   RaggedBatch batch_;
   int32_t layer_ = 0;
   std::vector<float> states_, inputs_;  // [n_tokens, d_model]

@@ -4,65 +4,22 @@
 
 #include "engine/prefix.h"
 #include "tests/support/engine_runs.h"
+#include "tests/support/marked_model.h"
 
 namespace {
 
 using engine::Completion;
 using engine::Outcome;
 using engine::Request;
+using test_support::broken_at;
+using test_support::healthy_requests;
+using test_support::kBad;
 using test_support::load;
+using test_support::marked_model;
+using test_support::model_with_a_wild_router;
 using test_support::run_all;
 using test_support::run_one;
 using test_support::TinyCheckpoint;
-
-constexpr engine::TokenId kBad = 7;
-
-// Dimension 0 of the residual stream is nonzero for kBad alone and nothing writes to it.
-TinyCheckpoint marked_model(int32_t n_shared) {
-  TinyCheckpoint model(test_support::tiny_moe_config(12, n_shared, 4));
-  model.change("embed", [](int64_t row, int64_t column, float v) {
-    return column > 0 ? v : row == kBad ? 100.0f : 0.0f;
-  });
-  const auto first_row_zero = [](int64_t row, int64_t, float v) { return row == 0 ? 0.0f : v; };
-  for (const std::string layer : {"layers.0.", "layers.1."}) {
-    model.change(layer + "o", first_row_zero);
-    for (int32_t e = 0; e < 12 + n_shared; ++e) {
-      model.change(layer + "experts." + std::to_string(e) + ".down", first_row_zero);
-    }
-  }
-  return model;
-}
-
-// The router of the last layer overflows where it meets kBad; its experts do not.
-TinyCheckpoint model_with_a_wild_router(int32_t n_shared = 2) {
-  TinyCheckpoint model = marked_model(n_shared);
-  model.change("layers.1.router",
-               [](int64_t, int64_t column, float v) { return column == 0 ? 3e38f : v; });
-  return model;
-}
-
-std::vector<Request> healthy_requests() {
-  std::vector<Request> requests =
-      test_support::with_mixed_budgets(test_support::mixed_requests(), 14, 2);
-  for (Request& r : requests) {
-    for (auto& t : r.tokens) t = t == kBad ? 8 : t;
-    for (auto& c : r.continuations) {
-      for (auto& t : c) t = t == kBad ? 8 : t;
-    }
-    r.stop_tokens.push_back(kBad);
-  }
-  return requests;
-}
-
-Request broken_at(size_t position, size_t length, int32_t k) {
-  Request r;
-  r.tokens = test_support::random_tokens(length, 3);
-  for (auto& t : r.tokens) t = t == kBad ? 8 : t;
-  r.tokens[position] = kBad;
-  r.continuations = {{1}, {2, 3}};
-  r.budget.k = k;
-  return r;
-}
 
 TEST(BrokenRouter, FailsItsQueryWithItsLayerAndLeavesCompanionsAlone) {
   const TinyCheckpoint model = model_with_a_wild_router();

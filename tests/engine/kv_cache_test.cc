@@ -9,13 +9,17 @@ using engine::KvSequence;
 
 constexpr kernels::AttentionShape kShape{4, 2, 8};
 
+float* floats_of(const KvSequence& kv, size_t block) {
+  return static_cast<float*>(kv.blocks()[block]);
+}
+
 TEST(KvSequence, ForksShareFullBlocksAndCopyThePartialOne) {
   const auto pool = KvPool::make(kShape, 3);
   KvSequence parent(pool);
   parent.grow(150);
   ASSERT_EQ(parent.blocks().size(), 3u);
   const int64_t floats = 3 * kShape.kv_block_floats();
-  for (int64_t i = 0; i < floats; ++i) parent.blocks()[2][i] = static_cast<float>(i);
+  for (int64_t i = 0; i < floats; ++i) floats_of(parent, 2)[i] = static_cast<float>(i);
 
   const KvSequence child = parent.fork(140);  // 2 full blocks and 12 positions
   EXPECT_EQ(child.size(), 140);
@@ -29,7 +33,7 @@ TEST(KvSequence, ForksShareFullBlocksAndCopyThePartialOne) {
     const int64_t keys = kShape.kv_block_floats() / 2;
     const int64_t position =
         in_layer < keys ? in_layer % kernels::kKvBlock : in_layer / 8 % kernels::kKvBlock;
-    EXPECT_EQ(child.blocks()[2][i], position < 12 ? static_cast<float>(i) : 0.0f) << i;
+    EXPECT_EQ(floats_of(child, 2)[i], position < 12 ? static_cast<float>(i) : 0.0f) << i;
     copied += position < 12;
   }
   EXPECT_EQ(copied, 3 * 2 * 2 * 8 * 12);
@@ -41,15 +45,15 @@ TEST(KvPool, ReusesBlocksAndHandsThemOutZeroed) {
   {
     KvSequence a(pool);
     a.grow(65);
-    a.blocks()[0][5] = 1.0f / 0.0f;
-    a.blocks()[1][5] = 2;
+    floats_of(a, 0)[5] = 1.0f / 0.0f;
+    floats_of(a, 1)[5] = 2;
     EXPECT_EQ(pool->blocks_in_use(), 2);
   }
   EXPECT_EQ(pool->blocks_in_use(), 0);
   KvSequence b(pool);
   b.grow(128);
-  EXPECT_EQ(b.blocks()[0][5], 0);
-  EXPECT_EQ(b.blocks()[1][5], 0);
+  EXPECT_EQ(floats_of(b, 0)[5], 0);
+  EXPECT_EQ(floats_of(b, 1)[5], 0);
   EXPECT_EQ(pool->held_bytes(), 2 * pool->block_bytes());
 }
 

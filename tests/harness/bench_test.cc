@@ -64,8 +64,8 @@ TEST(Bench, CountsTheWorkOfEachCase) {
   }
   const auto all = bench_case_names();
   EXPECT_EQ(names, std::set<std::string>(all.begin(), all.end()));
-  EXPECT_EQ(report.fma_flops.size(), 2u);
-  EXPECT_GT(report.best_read(), 0);
+  EXPECT_EQ(report.limit_flops.size(), 2u);
+  EXPECT_GT(report.best_bytes(), 0);
   // A prefill is the prompt, with the head on its last row.
   for (const int k : {2, 16}) {
     engine::ExpertBudget budget;
@@ -92,6 +92,32 @@ TEST(Bench, CountsTheWorkOfEachCase) {
   EXPECT_LT(ratio, 6.5);
 }
 
+TEST(Bench, MoreMmluThanOneSubjectIsSpreadOverSubjects) {
+  const auto engine = tiny_engine(2);
+  auto settings = small();
+  settings.only = {"mmlu"};
+  settings.mmlu_questions = 493;  // 57 subjects have 14,042
+  const BenchWork work(*engine, settings);
+  ASSERT_EQ(work.cases().size(), 1u);
+  const BenchCase& c = work.cases()[0];
+  EXPECT_EQ(c.variant, "prefix once, 2 subjects");
+  EXPECT_EQ(c.tokens, 493 * 731);
+  // The untimed round is the first subject alone: half of the work, but for one question.
+  const auto flops_of = [&](const std::function<void()>& run) {
+    const auto before = engine->launched().executed_flops();
+    run();
+    return double(engine->launched().executed_flops() - before);
+  };
+  const double first = flops_of(c.warm_up), all = flops_of(c.run);
+  EXPECT_NEAR(first / all, 0.5, 0.01);
+  // Two prefixes, 493 questions, and four options of which the first token needs no row.
+  engine::ExpertBudget budget;
+  budget.k = engine->config().moe.trained_k;
+  const double prefix = double(engine->cost_of(620, 0, budget).executed_flops());
+  const double whole = double(engine->cost_of(731, 1, budget).executed_flops());
+  EXPECT_NEAR(all / (2 * prefix + 493 * (whole - prefix)), 1, 0.01);
+}
+
 TEST(Bench, KeepsWholeRoundsOnly) {
   auto settings = small();
   settings.only = {"prefill"};
@@ -101,7 +127,7 @@ TEST(Bench, KeepsWholeRoundsOnly) {
   int64_t steps = 0;  // 2 untimed, 2 of the first round, 1 of the second
   const auto report = bench(*engine, work, 5, [&] { return ++steps < 5; });
   for (const auto& c : report.cases) EXPECT_EQ(c.seconds.size(), 1u);
-  EXPECT_EQ(report.fma_flops.size(), 1u);
+  EXPECT_EQ(report.limit_flops.size(), 1u);
 }
 
 TEST(Bench, WhatCannotBeMeasuredIsAnError) {
@@ -154,7 +180,7 @@ TEST_F(BenchCommand, PrintsEveryRoundBesideTheLimits) {
     EXPECT_GT(c["s_mfu"], 0);
     EXPECT_GT(c["s_mbu"], 0);
   }
-  EXPECT_EQ(j["fma_flops_per_second"].size(), 2u);
+  EXPECT_EQ(j["limit_flops_per_second"].size(), 2u);
   const auto table = moeval(args);
   ASSERT_EQ(table.code, 0) << table.err;
   EXPECT_THAT(table.out, HasSubstr("limits measured in the same rounds (best of 2)"));

@@ -6,6 +6,7 @@
 
 #include "datasets/data_error.h"
 #include "engine/model_file_error.h"
+#include "kernels/device_module.h"
 #include "results/store_error.h"
 #include "tasks/sandbox.h"
 #include "tasks/task.h"
@@ -20,6 +21,7 @@ TEST(ExitCode, EveryKindOfErrorHasTheDocumentedCode) {
   EXPECT_EQ(exit_code_of(engine::ModelFileError("x")), 3);
   EXPECT_EQ(exit_code_of(datasets::DataError("x")), 3);
   EXPECT_EQ(exit_code_of(InfrastructureError("x")), 4);
+  EXPECT_EQ(exit_code_of(kernels::DeviceError("x")), 4);
   EXPECT_EQ(exit_code_of(std::bad_alloc()), 4);
   EXPECT_EQ(exit_code_of(std::runtime_error("x")), 4);
   EXPECT_EQ(exit_code_of(tasks::SandboxUnavailable("x")), 5);

@@ -132,6 +132,8 @@ TEST(Validate, AcceptsTheDefaultsAndTheEdges) {
   EXPECT_EQ(refusal([](RunSpec& s) { s.num_fewshot = 0; }), "");
   EXPECT_EQ(refusal([](RunSpec& s) { s.num_fewshot = 5; }), "");
   EXPECT_EQ(refusal([](RunSpec& s) { s.policy = "fixed:1"; }), "");
+  EXPECT_EQ(refusal([](RunSpec& s) { s.device.name = "cuda:12"; }), "");
+  EXPECT_EQ(refusal([](RunSpec& s) { s.batch_rows = 16; }), "");
   EXPECT_EQ(refusal([](RunSpec& s) {
               s.num_samples = 1000;
               s.temperature = 0.8;
@@ -160,6 +162,12 @@ TEST(Validate, NamesTheOptionAndItsValue) {
       {[](RunSpec& s) { s.policy = "fixed:17"; }, {"--policy 'fixed:17'", "at most 16"}},
       {[](RunSpec& s) { s.policy = "fixd:2"; }, {"--policy 'fixd:2'", "nearest: fixed:K"}},
       {[](RunSpec& s) { s.ranks = 0; }, {"--ranks 0"}},
+      {[](RunSpec& s) { s.device.name = "gpu"; }, {"--device gpu", "cpu, auto, or cuda:N"}},
+      {[](RunSpec& s) {
+         s.ranks = 2;
+         s.device.name = "cuda:0";
+       },
+       {"--ranks 2", "--device cuda:0"}},
       {[](RunSpec& s) { s.latency_cap_ms = 5; }, {"--latency-cap", "--latency-coefficients"}},
       {[](RunSpec& s) { s.latency_file = "c.json"; }, {"--latency-cap", "--latency-coefficients"}},
       {[](RunSpec& s) {
@@ -234,6 +242,12 @@ TEST(RunName, TellsRunsApartThatAskDifferentThings) {
   with([](RunSpec& o) { o.max_new_tokens = 256; });
   with([](RunSpec& o) { o.scenario = harness::Scenario::single; });
   with([](RunSpec& o) { o.data = "embedded"; });
+  with([](RunSpec& o) { o.device.name = "cuda:0"; });
+  with([](RunSpec& o) { o.device.name = "cuda:1"; });
+  with([](RunSpec& o) {
+    o.device.name = "cuda:0";
+    o.device.type = engine::DeviceType::f32;
+  });
 }
 
 }  // namespace

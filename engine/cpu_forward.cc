@@ -1,6 +1,7 @@
-#include "engine/forward.h"
+#include "engine/cpu_forward.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstring>
 
@@ -12,10 +13,18 @@ namespace {
 
 const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }
 
+bool all_finite(const float* x, int64_t n) {
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(x[i]) & 0x7f800000u) == 0x7f800000u);
+  }
+  return bad == 0;
+}
+
 }  // namespace
 
-Forward::Forward(const ModelConfig& config, const Weights& weights, GateNorm gate_norm,
-                 int64_t max_rows, int ranks, kernels::ThreadPool& pool)
+CpuForward::CpuForward(const ModelConfig& config, const Weights& weights, GateNorm gate_norm,
+                       int64_t max_rows, int ranks, kernels::ThreadPool& pool)
     : config_(config),
       weights_(weights),
       pool_(pool),
@@ -34,21 +43,21 @@ Forward::Forward(const ModelConfig& config, const Weights& weights, GateNorm gat
       logits_(kHeadRows * config.vocab) {}
 
 // Moves what the ops counted since the last call into the ledger.
-void Forward::book(Part part) {
+void CpuForward::book(Part part) {
   for (const auto kind : {kernels::OpKind::matmul, kernels::OpKind::attention}) {
     launched_.add_executed(part, pool_.launched(kind));
     pool_.launched(kind) = {};
   }
 }
 
-void Forward::embed(const RaggedBatch& batch) {
+void CpuForward::embed(const RaggedBatch& batch) {
   pool_.parallel_for(batch.size(), [&](int64_t r, int) {
     weights_.embed.row(batch.tokens()[r], x_.data() + r * config_.d_model);
   });
 }
 
 // Residual stream += attention of its norm.
-void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
+void CpuForward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
   const int64_t m = batch.size(), d = config_.d_model, d_head = config_.d_head;
   const int64_t d_q = config_.n_heads * d_head, d_kv = config_.n_kv_heads * d_head;
   kernels::rms_norm(x_.data(), m, d, w.attn_norm.data(), config_.norm_eps, normed_.data(), pool_);
@@ -74,7 +83,7 @@ void Forward::attend(const LayerWeights& w, RaggedBatch& batch, int32_t layer) {
   kernels::add_rows(delta_.data(), m * d, x_.data(), pool_);
 }
 
-void Forward::begin(RaggedBatch& batch) {
+void CpuForward::begin(RaggedBatch& batch) {
   const int64_t m = batch.size();
   assert(m > 0 && m <= max_rows_);
   rope_.ensure(1 + *std::max_element(batch.positions(), batch.positions() + m));
@@ -82,7 +91,7 @@ void Forward::begin(RaggedBatch& batch) {
   routing_.begin(m);
 }
 
-void Forward::run_layer(RaggedBatch& batch, int32_t layer) {
+void CpuForward::run_layer(RaggedBatch& batch, int32_t layer) {
   const int64_t m = batch.size(), d = config_.d_model;
   const LayerWeights& w = weights_.layers[layer];
   attend(w, batch, layer);
@@ -96,25 +105,42 @@ void Forward::run_layer(RaggedBatch& batch, int32_t layer) {
   book(Part::experts);
 }
 
-void Forward::run(RaggedBatch& batch) {
+void CpuForward::run(RaggedBatch& batch, const HeadAsks& asks) {
   begin(batch);
   for (int32_t layer = 0; layer < config_.n_layers; ++layer) run_layer(batch, layer);
+  asks_ = &asks;
 }
 
-void Forward::head(std::span<const int32_t> rows, const LogitsConsumer& consume) {
+void CpuForward::read_heads(const HeadConsumer& consume) {
   const int64_t d = config_.d_model, vocab = config_.vocab;
-  for (size_t first = 0; first < rows.size(); first += kHeadRows) {
-    const auto chunk = rows.subspan(first, std::min<size_t>(kHeadRows, rows.size() - first));
-    const auto m = static_cast<int64_t>(chunk.size());
+  const HeadAsks& asks = *asks_;
+  asked_.resize(asks.all_tokens().size());
+  for (int64_t first = 0; first < asks.size(); first += kHeadRows) {
+    const int64_t m = std::min(kHeadRows, asks.size() - first);
+    const auto rows = asks.rows().subspan(static_cast<size_t>(first));
     for (int64_t i = 0; i < m; ++i) {
-      std::memcpy(normed_.data() + i * d, x_.data() + chunk[i] * d, d * sizeof(float));
+      std::memcpy(normed_.data() + i * d, x_.data() + rows[i] * d, d * sizeof(float));
     }
     kernels::rms_norm(normed_.data(), m, d, weights_.final_norm.data(), config_.norm_eps,
                       normed_.data(), pool_);
     kernels::matmul(normed_.data(), d, m, weights_.output(), nullptr, logits_.data(), vocab, pool_);
     book(Part::head);
     pool_.parallel_for(m, [&](int64_t i, int thread) {
-      consume(static_cast<int64_t>(first) + i, logits_.data() + i * vocab, thread);
+      const int64_t ask = first + i;
+      const float* logits = logits_.data() + i * vocab;
+      HeadView view;
+      view.finite = all_finite(logits, vocab);
+      if (view.finite) {
+        const auto wants = asks.wants(ask);
+        if (wants & kWantArgmax) view.argmax = static_cast<TokenId>(kernels::argmax(logits, vocab));
+        if (wants & kWantNormaliser) view.log_sum_exp = kernels::log_sum_exp(logits, vocab);
+        float* asked = asked_.data() + asks.first_token(ask);
+        const auto tokens = asks.tokens(ask);
+        for (size_t t = 0; t < tokens.size(); ++t) asked[t] = logits[tokens[t]];
+        view.asked = asked;
+      }
+      view.logits = logits;
+      consume(ask, view, thread);
     });
   }
 }
