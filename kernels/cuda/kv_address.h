@@ -4,11 +4,7 @@
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define MOEVAL_HD __host__ __device__
-#else
-#define MOEVAL_HD
-#endif
+#include "kernels/cuda/host_device.h"
 
 namespace moeval_cuda {
 

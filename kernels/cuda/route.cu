@@ -27,6 +27,48 @@ struct RouteArgs {
   int m;
 };
 
+// The normed row at `at`, rounded to T: to shared memory, and to `normed` where writes. All THREADS
+// of a CTA.
+template <class T, int THREADS>
+__device__ void norm_row(const RouteArgs& a, int64_t at, bool writes, float* row) {
+  __shared__ float part[THREADS / 32];
+  const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
+  float squares = 0;
+#pragma unroll 4
+  for (int i = t; i < d; i += THREADS) {
+    const float v = a.x[at * d + i];
+    row[i] = v;
+    squares = fmaf(v, v, squares);
+  }
+  for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(kAllLanes, squares, step);
+  if (t % 32 == 0) part[t / 32] = squares;
+  __syncthreads();
+  squares = 0;
+  for (int w = 0; w < THREADS / 32; ++w) squares += part[w];
+  const float scale = 1.0f / sqrtf(squares / static_cast<float>(d) + a.eps);
+#pragma unroll 4
+  for (int i = t; i < d; i += THREADS) {
+    const T v = from_float<T>(row[i] * scale * a.norm_weight[i]);
+    if (writes) static_cast<T*>(a.normed)[at * d + i] = v;
+    row[i] = to_float(v);
+  }
+  __syncthreads();
+}
+
+// Is this CTA the last one of the grid to come here? It sees what the others wrote before.
+__device__ bool comes_last(uint32_t* arrived) {
+  __shared__ bool last;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(arrived, 1u) == gridDim.x * gridDim.y - 1;
+    if (last) *arrived = 0;  // for the next layer
+    __threadfence();
+  }
+  __syncthreads();
+  return last;
+}
+
 // Scores of experts warp * kTogether .., in steps of all warps. row [d] in shared memory.
 template <class T>
 __device__ void score_row(const RouteArgs& a, const float* row, float* scores) {
@@ -67,8 +109,7 @@ __device__ void score_row(const RouteArgs& a, const float* row, float* scores) {
 template <class T, int HELD>
 __global__ void __launch_bounds__(kThreads) route_kernel(const RouteArgs a) {
   extern __shared__ unsigned dispatch_scratch[];  // then the row, padded to 16 bytes
-  __shared__ float scores[HELD * 32], part[kWarps];
-  __shared__ bool last;
+  __shared__ float scores[HELD * 32];
   const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
   const int lane = t % 32, warp = t / 32;
   const int64_t at = blockIdx.x;
@@ -80,38 +121,11 @@ __global__ void __launch_bounds__(kThreads) route_kernel(const RouteArgs a) {
     prefetch_to_l2(router + i);
   }
   await_previous();
-  float squares = 0;
-#pragma unroll 4
-  for (int i = t; i < d; i += kThreads) {
-    const float v = a.x[at * d + i];
-    row[i] = v;
-    squares = fmaf(v, v, squares);
-  }
-  for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(kAllLanes, squares, step);
-  if (lane == 0) part[warp] = squares;
-  __syncthreads();
-  squares = 0;
-  for (int w = 0; w < kWarps; ++w) squares += part[w];
-  const float scale = 1.0f / sqrtf(squares / static_cast<float>(d) + a.eps);
-  for (int i = t; i < d; i += kThreads) {
-    const T v = from_float<T>(row[i] * scale * a.norm_weight[i]);
-    static_cast<T*>(a.normed)[at * d + i] = v;
-    row[i] = to_float(v);
-  }
-  __syncthreads();
+  norm_row<T, kThreads>(a, at, true, row);
   score_row<T>(a, row, scores);
   __syncthreads();
   if (warp == 0) select_row<T, HELD>(a.r, at, scores, lane);
-  // The choice must be seen by whoever comes last.
-  __syncthreads();
-  if (t == 0) {
-    __threadfence();
-    last = atomicAdd(a.arrived, 1u) == static_cast<uint32_t>(a.m) - 1;
-    if (last) *a.arrived = 0;  // for the next layer
-    __threadfence();
-  }
-  __syncthreads();
-  if (last) dispatch_few<kThreads>(a.r.ids, a.m, a.to, dispatch_scratch);
+  if (comes_last(a.arrived)) dispatch_few<kThreads>(a.r.ids, a.m, a.to, dispatch_scratch);
 }
 
 constexpr int kSplitRows = 8;       // steps of up to so many rows split the experts over CTAs
@@ -125,8 +139,6 @@ __global__ void __launch_bounds__(kSplitThreads) route_split_kernel(const RouteA
   using V = uint4;
   constexpr int kWidth = sizeof(V) / sizeof(T);
   extern __shared__ unsigned dispatch_scratch[];
-  __shared__ float part[kSplitWarps];
-  __shared__ bool last;
   const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
   const int lane = t % 32, warp = t / 32;
   const int64_t at = blockIdx.x;
@@ -139,26 +151,7 @@ __global__ void __launch_bounds__(kSplitThreads) route_split_kernel(const RouteA
     prefetch_to_l2(weights + i);
   }
   await_previous();
-  float squares = 0;
-#pragma unroll 8
-  for (int i = t; i < d; i += kSplitThreads) {
-    const float v = a.x[at * d + i];
-    row[i] = v;
-    squares = fmaf(v, v, squares);
-  }
-  for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(kAllLanes, squares, step);
-  if (lane == 0) part[warp] = squares;
-  __syncthreads();
-  squares = 0;
-  for (int w = 0; w < kSplitWarps; ++w) squares += part[w];
-  const float scale = 1.0f / sqrtf(squares / static_cast<float>(d) + a.eps);
-#pragma unroll 8
-  for (int i = t; i < d; i += kSplitThreads) {
-    const T v = from_float<T>(row[i] * scale * a.norm_weight[i]);
-    if (blockIdx.y == 0) static_cast<T*>(a.normed)[at * d + i] = v;
-    row[i] = to_float(v);
-  }
-  __syncthreads();
+  norm_row<T, kSplitThreads>(a, at, blockIdx.y == 0, row);
   float sum = 0;
 #pragma unroll 8
   for (int i = lane * kWidth; i < d; i += 32 * kWidth) {
@@ -171,15 +164,7 @@ __global__ void __launch_bounds__(kSplitThreads) route_split_kernel(const RouteA
   if (lane == 0 && expert < a.r.n_routed) {
     a.scores[at * a.r.n_routed + expert] = sum + (a.bias ? a.bias[expert] : 0.0f);
   }
-  __syncthreads();
-  if (t == 0) {
-    __threadfence();
-    last = atomicAdd(a.arrived, 1u) == gridDim.x * gridDim.y - 1;
-    if (last) *a.arrived = 0;  // for the next layer
-    __threadfence();
-  }
-  __syncthreads();
-  if (!last) return;
+  if (!comes_last(a.arrived)) return;
   for (int r = warp; r < a.m; r += kSplitWarps) {
     select_row<T, HELD>(a.r, r, a.scores + static_cast<int64_t>(r) * a.r.n_routed, lane);
   }
