@@ -1,6 +1,7 @@
 // Owns Sample: one data-set item. Its identity survives every change made to it later.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,8 @@ struct Sample {
   std::string input;                 // question, or code prompt
   std::vector<std::string> choices;  // empty for generation
   int answer = -1;                   // index into choices; -1 for generation
-  std::string reference;             // reference solution (code)
+  std::string reference;             // reference solution (code), worked answer (text)
+  std::string target;                // the answer that is asked for (text)
   std::string test;                  // test program (code)
   std::string setup;                 // code between the program and its tests (code)
   std::string entry_point;           // function under test (code)
@@ -29,6 +31,8 @@ struct Dataset {
   std::string sha256;                  // over the sha256 of every file read (unpacked), in order
   std::vector<Sample> samples;         // in file order, subsets sorted by name
   std::vector<Sample> demonstrations;  // MMLU dev rows, same order
+  // By subset: what the set's own prompts say before their first example; mostly none.
+  std::map<std::string, std::string> instructions;
 };
 
 }  // namespace datasets

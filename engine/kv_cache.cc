@@ -7,7 +7,7 @@
 namespace engine {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
+constexpr std::align_val_t kBlockAlignment{64};
 
 class CpuKvStore final : public KvStore {
  public:
@@ -18,7 +18,7 @@ class CpuKvStore final : public KvStore {
     return sizeof(float) * n_layers_ * shape_.kv_block_floats();
   }
   void* make_block() override {
-    blocks_.emplace_back(::operator new(block_bytes(), kAlignment));
+    blocks_.emplace_back(::operator new(block_bytes(), kBlockAlignment));
     return blocks_.back().get();
   }
   void zero(void* block) override { std::memset(block, 0, block_bytes()); }
@@ -41,7 +41,7 @@ class CpuKvStore final : public KvStore {
 
  private:
   struct Free {
-    void operator()(void* p) const { ::operator delete(p, kAlignment); }
+    void operator()(void* p) const { ::operator delete(p, kBlockAlignment); }
   };
   const kernels::AttentionShape shape_;
   const int32_t n_layers_;

@@ -84,7 +84,7 @@ std::vector<ModelConfig> shapes() {
   return {small, nested, olmoe, mixtral, qwen};
 }
 
-uint64_t mix(uint64_t x) {  // SplitMix64, Steele et al. 2014
+uint64_t mix_name(uint64_t x) {  // SplitMix64, Steele et al. 2014
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
@@ -97,7 +97,7 @@ class Bytes {
   explicit Bytes(uint64_t seed) : state_(seed) {}
   uint8_t next() {
     if (left_ == 0) {
-      word_ = mix(state_++);
+      word_ = mix_name(state_++);
       left_ = 8;
     }
     const auto b = static_cast<uint8_t>(word_);
@@ -184,14 +184,14 @@ class RandomCheckpoint final : public Checkpoint {
   void read_rows(const TensorInfo& t, int64_t first, int64_t n, void* dst) const override {
     const int64_t width = t.shape.back(), bytes = kernels::row_bytes(t.dtype, width);
     auto* to = static_cast<std::byte*>(dst);
-    uint64_t name = mix(seed_);
-    for (const char c : t.name) name = mix(name ^ static_cast<unsigned char>(c));
+    uint64_t name = mix_name(seed_);
+    for (const char c : t.name) name = mix_name(name ^ static_cast<unsigned char>(c));
     for (int64_t row = first; row < first + n; ++row, to += bytes) {
       if (t.name.ends_with("norm")) {
         for (int64_t i = 0; i < width; ++i) put(to + i * 4, 1.0f);
         continue;
       }
-      Bytes random(mix(name + static_cast<uint64_t>(row)));
+      Bytes random(mix_name(name + static_cast<uint64_t>(row)));
       fill(t.dtype, width, std::sqrt(3.0f / static_cast<float>(width)), random, to);
     }
   }

@@ -8,7 +8,7 @@
 namespace engine {
 namespace {
 
-uint64_t mix(uint64_t z) {
+uint64_t split_mix(uint64_t z) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
   return z ^ (z >> 31);
@@ -24,7 +24,7 @@ bool less_probable(const std::pair<float, TokenId>& a, const std::pair<float, To
 double uniform_draw(uint64_t seed, uint64_t draw) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15ull;
   // The seed is mixed first: seeds that differ by the increment must not give shifted streams.
-  const uint64_t z = mix(mix(seed + kGolden) + (draw + 1) * kGolden);
+  const uint64_t z = split_mix(split_mix(seed + kGolden) + (draw + 1) * kGolden);
   return static_cast<double>(z >> 11) * 0x1.0p-53;
 }
 

@@ -13,7 +13,7 @@ using tasks::Estimate;
 
 constexpr double kElasticEnough = 0.1;  // fewer: adaptive allocation has nothing to win
 constexpr double kNoteworthy = 0.01;    // shares whose interval lies above it are findings
-constexpr double kLevel = 0.05;         // of adjusted p-values
+constexpr double kFindingLevel = 0.05;  // of adjusted p-values
 constexpr size_t kMostGraded = 3;       // findings about graded outcomes
 
 bool above(const Estimate& e, double x) { return e.interval && e.interval->lower > x; }
@@ -64,15 +64,15 @@ void judge_allocation(const AllocationReport& a, int32_t smallest_k,
 }
 
 void judge_drift(const DriftReport& d, std::vector<std::string>* out) {
-  if (d.accuracy_holm < kLevel)
+  if (d.accuracy_holm < kFindingLevel)
     out->push_back(
         fmt::format("{}: accuracy changes by {} points", d.form, show(d.accuracy, 100, 1)));
-  if (d.excess_holm < kLevel)
+  if (d.excess_holm < kFindingLevel)
     out->push_back(fmt::format(
         "{}: {} experts than the change in need explains, excess drift {} (n {}); sweep with this "
         "shift and train on it",
         d.form, *d.excess.value > 0 ? "more" : "fewer", show(d.excess), d.n_need));
-  else if (d.drift_holm < kLevel)
+  else if (d.drift_holm < kFindingLevel)
     out->push_back(fmt::format(
         "{}: {} experts than the same questions as they are, {} a query; {}", d.form,
         *d.drift.value > 0 ? "more" : "fewer", show(d.drift),
@@ -107,7 +107,8 @@ std::string said_of(const GradedDrift& d) {
 void judge_graded(const std::vector<GradedDrift>& drifts, std::vector<std::string>* out) {
   std::vector<const GradedDrift*> shown;
   for (const auto& d : drifts)
-    if (d.p_holm < kLevel && d.nll_change.value && d.nll_change.interval) shown.push_back(&d);
+    if (d.p_holm < kFindingLevel && d.nll_change.value && d.nll_change.interval)
+      shown.push_back(&d);
   std::stable_sort(shown.begin(), shown.end(), [](const auto* a, const auto* b) {
     return std::abs(*a->nll_change.value) > std::abs(*b->nll_change.value);
   });

@@ -15,7 +15,7 @@ namespace {
 
 using Queries = std::vector<const AuditedQuery*>;
 
-constexpr double kLevel = 0.05;
+constexpr double kPartLevel = 0.05;
 constexpr size_t kMostFindings = 3;
 
 struct Members {
@@ -128,7 +128,7 @@ std::vector<std::string> part_findings(const std::vector<AuditPart>& parts,
   const double all = *whole.lambda_regret.value;
   std::vector<const AuditPart*> shown;
   for (const auto& p : parts)
-    if (p.p_bh < kLevel && p.lambda_regret.value) shown.push_back(&p);
+    if (p.p_bh < kPartLevel && p.lambda_regret.value) shown.push_back(&p);
   const auto distance = [&](const AuditPart* p) { return std::abs(*p->lambda_regret.value - all); };
   std::stable_sort(shown.begin(), shown.end(),
                    [&](auto* a, auto* b) { return distance(a) > distance(b); });

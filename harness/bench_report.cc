@@ -25,7 +25,7 @@ double rate(double amount, double seconds) { return seconds > 0 ? amount / secon
 
 double tokens_of(const BenchResult& c) { return static_cast<double>(c.tokens); }
 
-std::string percent(double part, double whole) {
+std::string percent_of(double part, double whole) {
   return whole > 0 ? fmt::format("{:.0f}%", 100 * part / whole) : "n/a";
 }
 
@@ -108,7 +108,7 @@ std::string render_bench(const BenchSubject& s, const BenchReport& report, bool 
     table.add({c.name, c.variant, fmt::format("{:g}", c.k), fmt::format("{}", c.streams),
                fmt::format("{}", c.tokens), fmt::format("{:.1f}", rate(tokens_of(c), c.best())),
                fmt::format("{:.1f}", rate(tokens_of(c), c.median())), si(flops),
-               percent(flops, most_flops), si(bytes), percent(bytes, most_bytes),
+               percent_of(flops, most_flops), si(bytes), percent_of(bytes, most_bytes),
                duration(c.best()), fmt::format("{}", c.seconds.size())});
   }
   out += markdown ? table.markdown() : table.terminal();

@@ -21,7 +21,7 @@ namespace {
 
 namespace convert = engine::convert;
 
-std::string hash_files(const std::vector<std::filesystem::path>& files) {
+std::string parent_hash(const std::vector<std::filesystem::path>& files) {
   std::string all;
   for (const auto& f : files) {
     all += fmt::format("{} {}\n", datasets::sha256_file(f), f.filename().string());
@@ -49,7 +49,7 @@ int command_convert(const ConvertOptions& o) {
       o.calibration.empty() ? default_calibration() : calibration_files(o.calibration);
   const int64_t window = std::min(o.options.window, parent->config().max_tokens);
   convert::Job job{.parent = *parent,
-                   .parent_sha256 = hash_files(parent->files()),
+                   .parent_sha256 = parent_hash(parent->files()),
                    .windows = windows_of(text, *tokenizer, window, o.calibration_tokens),
                    .calibration = text.name,
                    .calibration_sha256 = text.sha256,

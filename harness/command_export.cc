@@ -44,14 +44,14 @@ int64_t doc_id_of(const std::string& source_key) {
 }
 
 // One file of lm-eval: an MMLU subject, or a whole task.
-struct Part {
+struct ExportedTask {
   results::LmEvalTask task;
   std::vector<double> values;
   std::map<std::string, size_t> sample_at;  // source key -> index, to gather repeats
 };
 
 void add_attempt(const results::StoredAttempt& a, const std::string& metric,
-                 const std::string& filter, Part* part) {
+                 const std::string& filter, ExportedTask* part) {
   const auto [at, fresh] = part->sample_at.emplace(a.sample.source_key, part->task.samples.size());
   if (fresh) {
     results::LmEvalSample s;
@@ -168,7 +168,7 @@ int command_export(const ExportOptions& o) {
     }
     const bool by_subject = t.task.suite == "mmlu";
     const std::string filter = t.task.metric == "pass@1" ? "create_test" : "none";
-    std::map<std::string, Part> parts;
+    std::map<std::string, ExportedTask> parts;
     results::AttemptFilter select;
     select.run_id = run.run_id;
     select.task_id = t.task_id;

@@ -15,7 +15,7 @@
 namespace harness {
 namespace {
 
-void check(const GadgetOptions& o) {
+void check_gadget(const GadgetOptions& o) {
   if (!std::filesystem::is_regular_file(o.predictor))
     throw UsageError(fmt::format("--predictor {}: there is no such file", o.predictor));
   if (o.search.seed > kMostSeed)
@@ -67,7 +67,7 @@ std::string render(const Gadgets& g, Format format) {
 }  // namespace
 
 int command_gadget(const GadgetOptions& o) {
-  check(o);
+  check_gadget(o);
   RunSpec spec;
   spec.model = o.model;
   spec.tasks = o.tasks;

@@ -21,7 +21,7 @@ namespace {
 
 constexpr double kDearest = 1e6;  // of lambda, mu and the entropy bonus
 
-void check(const TrainOptions& o) {
+void check_training(const TrainOptions& o) {
   if (o.lambda && o.target_cost)
     throw UsageError("--lambda and --target-cost: give one of them, the other follows");
   const auto price = [](const char* name, double x) {
@@ -104,7 +104,7 @@ std::string newest_sweep(const results::ResultStore& store) {
 }  // namespace
 
 int command_train(const TrainOptions& o) {
-  check(o);
+  check_training(o);
   if (o.online) return command_train_online(o, plan_of(o).options);
   if (!o.online_tasks.empty() || !o.grid.empty() || o.limit > 0 || o.sample > 0 || o.num_fewshot)
     throw UsageError(

@@ -20,7 +20,7 @@ using nlohmann::ordered_json;
 // Passes over the questions, where --epochs says nothing: every query of them runs.
 constexpr int kPasses = 60;
 
-void check(const TrainOptions& o) {
+void check_online(const TrainOptions& o) {
   const auto refuse = [](const char* option, const char* why) {
     throw UsageError(fmt::format("--online and {}: {}", option, why));
   };
@@ -120,7 +120,7 @@ std::string as_text(const OnlinePlan& plan, const OnlineResult& r, Format format
 }  // namespace
 
 int command_train_online(const TrainOptions& o, const engine::train::Options& options) {
-  check(o);
+  check_online(o);
   const RunSpec spec = spec_of(o);
   const auto sandbox = start_sandbox(spec);
   const InterruptGuard interrupt;

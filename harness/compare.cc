@@ -16,11 +16,11 @@
 namespace harness {
 namespace {
 
-constexpr double kLevel = 0.95;
+constexpr double kIntervalLevel = 0.95;
 constexpr size_t kLongestAnswer = 8;    // longer ones are programs
 constexpr size_t kFewestSubjects = 10;  // a bootstrap over fewer is much too narrow
 
-std::unique_ptr<results::ResultStore> open(const std::string& db) {
+std::unique_ptr<results::ResultStore> open_store(const std::string& db) {
   return results::ResultStore::open(db, results::ResultStore::Mode::read);
 }
 
@@ -130,9 +130,9 @@ void judge(TaskComparison& t) {
   });
   t.score_a = tasks::mean(a);
   t.score_b = tasks::mean(b);
-  t.difference = t.difference_at(kLevel);
+  t.difference = t.difference_at(kIntervalLevel);
   if (subjects.size() >= kFewestSubjects && subjects.size() < samples.size())
-    t.by_subject = tasks::bootstrap_difference(grouped(t, true), kLevel);
+    t.by_subject = tasks::bootstrap_difference(grouped(t, true), kIntervalLevel);
   if (!t.repeated && !t.queries.empty() && samples.size() == t.queries.size()) {
     tasks::PairedTable table;
     for (size_t i = 0; i < a.size(); ++i) {
@@ -254,7 +254,7 @@ double executed(double mean, int64_t prefix_flops, int64_t attempts) {
 }  // namespace
 
 ComparedRun find_compared_run(const std::string& db, const std::string& run) {
-  const auto store = open(db);
+  const auto store = open_store(db);
   const size_t at = run.find('@');
   const std::string policy = at == std::string::npos ? "" : run.substr(at + 1);
   ComparedRun out;
@@ -295,7 +295,7 @@ int64_t Comparison::n_pairs() const {
 }
 
 Comparison compare_runs(ComparedRun a, ComparedRun b) {
-  const auto store_a = open(a.db), store_b = open(b.db);
+  const auto store_a = open_store(a.db), store_b = open_store(b.db);
   Comparison out;
   out.facts = run_facts(a, b);
   const auto named = [](const ComparedRun& run, const std::string& name) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "harness/json_number.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -16,7 +17,7 @@ using nlohmann::json;
 
 constexpr size_t kShownHash = 12;
 
-std::string show(const TextTable& t, Format format) {
+std::string laid_out(const TextTable& t, Format format) {
   return format == Format::markdown ? t.markdown() : t.terminal();
 }
 
@@ -35,7 +36,7 @@ std::string short_hash(const std::string& s) {
   return hash ? s.substr(0, kShownHash) : printable(s);
 }
 
-std::string percent(const std::optional<double>& x) {
+std::string change_text(const std::optional<double>& x) {
   return x ? fmt::format("{:.2f}%", 100 * *x) : "n/a";
 }
 
@@ -60,15 +61,15 @@ std::string score_table(const Comparison& c, Format format) {
                                    static_cast<double>(std::max<int64_t>(1, x.table->n()))
                              : 0.0;
     t.add({x.task, x.metric, std::to_string(x.queries.size()),
-           x.chance ? fmt::format("{:.2f}", *x.chance) : "n/a", percent(x.score_a),
-           percent(x.score_b), x.difference ? points(x.difference->difference) : "n/a",
+           x.chance ? fmt::format("{:.2f}", *x.chance) : "n/a", change_text(x.score_a),
+           change_text(x.score_b), x.difference ? points(x.difference->difference) : "n/a",
            x.difference ? points(x.difference->interval) : "n/a",
            x.mcnemar ? p_value(x.mcnemar->exact_p) : "n/a",
            x.mcnemar ? p_value(x.mcnemar->mid_p) : "n/a",
            psi > 0 ? fmt::format("{:.2f}", 100 * tasks::detectable_difference(x.table->n(), psi))
                    : "n/a"});
   }
-  return show(t, format);
+  return laid_out(t, format);
 }
 
 // What a reader must know about the figures of a task.
@@ -112,7 +113,7 @@ std::string two_by_two(const TaskComparison& x, Format format) {
   TextTable t({{x.task}, {"B right", Align::right}, {"B wrong", Align::right}});
   t.add({"A right", std::to_string(x.table->both_right), std::to_string(x.table->right_to_wrong)});
   t.add({"A wrong", std::to_string(x.table->wrong_to_right), std::to_string(x.table->both_wrong)});
-  return "\n" + show(t, format);
+  return "\n" + laid_out(t, format);
 }
 
 std::string verdict_text(double score, bool repeated) {
@@ -152,7 +153,7 @@ std::string flip_list(const TaskComparison& x, Format format, int64_t max_flips)
            verdict_text(q.b, x.repeated), count_text(p.a.k), count_text(p.b.k),
            x.repeated ? "" : printable(p.a.answer), x.repeated ? "" : printable(p.b.answer)});
   }
-  if (!shown.empty()) out += show(t, format);
+  if (!shown.empty()) out += laid_out(t, format);
   const int64_t left_out = n - n_worse - n_better;
   if (left_out > 0)
     out += "\n" + line(fmt::format("{} more flips are left out (--max-flips)", left_out), format);
@@ -178,7 +179,7 @@ std::string transitions(const TaskComparison& x, Format format) {
     }
     t.add(std::move(cells));
   }
-  return heading(x.task + ": experts granted, attempts", format) + show(t, format);
+  return heading(x.task + ": experts granted, attempts", format) + laid_out(t, format);
 }
 
 std::string relative(double a, double b) {
@@ -209,10 +210,8 @@ std::string compute_table(const Comparison& c, Format format) {
     add("useful FLOPs", x.useful_flops, x.useful_flops.a, x.useful_flops.b, true);
     add("executed FLOPs", x.executed_flops, x.executed_a(), x.executed_b(), true);
   }
-  return show(t, format);
+  return laid_out(t, format);
 }
-
-json optional_json(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 json difference_json(const std::optional<tasks::PairedDifference>& d) {
   if (!d) return nullptr;
@@ -233,7 +232,7 @@ json measured_json(const MeasuredPair& m, double a, double b) {
 json task_json(const TaskComparison& x, int64_t max_flips) {
   json j{{"task", x.task},
          {"metric", x.metric},
-         {"chance", optional_json(x.chance)},
+         {"chance", json_number(x.chance)},
          {"same_data", x.same_data},
          {"n", x.queries.size()},
          {"attempts", x.attempts.size()},
@@ -241,8 +240,8 @@ json task_json(const TaskComparison& x, int64_t max_flips) {
          {"only_b", x.only_b},
          {"ungraded", x.ungraded},
          {"prompts_differ", x.prompts_differ},
-         {"score_a", optional_json(x.score_a)},
-         {"score_b", optional_json(x.score_b)},
+         {"score_a", json_number(x.score_a)},
+         {"score_b", json_number(x.score_b)},
          {"difference", difference_json(x.difference)},
          {"by_subject", difference_json(x.by_subject)},
          {"mean_k", measured_json(x.k_mean, x.k_mean.a, x.k_mean.b)},
@@ -317,7 +316,7 @@ std::string render_facts(const Comparison& c, Format format) {
   };
   add("A", c.a);
   add("B", c.b);
-  std::string out = show(runs, format) + "\n";
+  std::string out = laid_out(runs, format) + "\n";
   TextTable differ({{"differs"}, {"task"}, {"A"}, {"B"}});
   std::vector<std::string> same;
   for (const std::string& what : kFacts) {
@@ -329,7 +328,7 @@ std::string render_facts(const Comparison& c, Format format) {
       }
     if (all_same) same.push_back(what);
   }
-  if (!differ.empty()) out += show(differ, format) + "\n";
+  if (!differ.empty()) out += laid_out(differ, format) + "\n";
   out += line(fmt::format("the same: {}", fmt::join(same, ", ")), format);
   for (const auto& [name, list] : {std::pair{"A", &c.only_a}, std::pair{"B", &c.only_b}})
     if (!list->empty())

@@ -16,20 +16,20 @@ namespace harness {
 namespace {
 
 using Effect = CheckResult::Effect;
-using Group = CheckResult::Group;
+using CheckGroup = CheckResult::Group;
 using Metric = GateCheck::Metric;
 using Severity = GateCheck::Severity;
 using Verdict = CheckResult::Verdict;
 
 // What a run promised for a task, and how much of it is marked; of what nothing is marked in, done.
-struct Progress {
+struct Marked {
   int64_t planned = 0, graded = 0;
   bool marked = true;
   int64_t missing() const { return planned - graded; }
 };
 
-Progress progress_of(const ComparedRun& run, const std::string& task) {
-  Progress p;
+Marked progress_of(const ComparedRun& run, const std::string& task) {
+  Marked p;
   p.marked = std::none_of(run.tasks.begin(), run.tasks.end(), [&](const auto& t) {
     return t.task.name == task && t.task.metric == tasks::kNoMetric;
   });
@@ -73,7 +73,7 @@ void refuse_unknown_scopes(const Comparison& comparison, const GatePolicy& polic
   }
 }
 
-CheckResult begin(const GateCheck& check, const std::string& task, Group group) {
+CheckResult begin(const GateCheck& check, const std::string& task, CheckGroup group) {
   CheckResult r;
   r.name = fmt::format("{}.{}", task, metric_name(check.metric));
   r.group = group;
@@ -92,9 +92,9 @@ Effect effect_of(const CheckResult& r, GateCheck::Inconclusive on_inconclusive) 
 }
 
 CheckResult completeness(const Comparison& c, const GateCheck& check, const std::string& task) {
-  CheckResult r = begin(check, task, Group::completeness);
-  const Progress a = progress_of(c.a, task), b = progress_of(c.b, task);
-  const auto missing = [](const Progress& p) {
+  CheckResult r = begin(check, task, CheckGroup::completeness);
+  const Marked a = progress_of(c.a, task), b = progress_of(c.b, task);
+  const auto missing = [](const Marked& p) {
     return p.planned == 0 ? 0.0 : static_cast<double>(p.missing()) / static_cast<double>(p.planned);
   };
   const bool whole = std::max(missing(a), missing(b)) <= *check.margin;
@@ -113,7 +113,7 @@ std::vector<CheckResult> comparability(const Comparison& c, const GatePolicy& po
   const auto differs = [&](const std::string& name, const std::string& text) {
     CheckResult r;
     r.name = name;
-    r.group = Group::comparability;
+    r.group = CheckGroup::comparability;
     r.verdict = Verdict::fail;
     r.outcome = "differs";
     r.text = text;
@@ -140,7 +140,7 @@ std::vector<CheckResult> comparability(const Comparison& c, const GatePolicy& po
   if (out.empty()) {
     CheckResult r;
     r.name = "comparability";
-    r.group = Group::comparability;
+    r.group = CheckGroup::comparability;
     r.outcome = "same";
     r.text = fmt::format("same {}", fmt::join(policy.require_same, ", "));
     out.push_back(std::move(r));
@@ -164,7 +164,7 @@ bool skip(CheckResult& r, const Comparison& c, const GateCheck& check) {
 }
 
 CheckResult compute(const Comparison& c, const TaskComparison& t, const GateCheck& check) {
-  CheckResult r = begin(check, t.task, Group::compute);
+  CheckResult r = begin(check, t.task, CheckGroup::compute);
   if (skip(r, c, check)) return r;
   const MeasuredPair& m = check.metric == Metric::mean_k         ? t.k_mean
                           : check.metric == Metric::useful_flops ? t.useful_flops
@@ -201,7 +201,7 @@ CheckResult compute(const Comparison& c, const TaskComparison& t, const GateChec
 }
 
 CheckResult accuracy(const Comparison& c, const TaskComparison& t, const GateCheck& check) {
-  CheckResult r = begin(check, t.task, Group::accuracy);
+  CheckResult r = begin(check, t.task, CheckGroup::accuracy);
   if (skip(r, c, check)) return r;
   r.n = static_cast<int64_t>(t.queries.size());
   r.level = 1 - 2 * check.alpha;
@@ -242,9 +242,9 @@ int exit_code_of(const CheckResult& r) {
   if (r.effect != Effect::stop) return kOk;
   if (r.verdict == Verdict::inconclusive) return kInconclusive;
   switch (r.group) {
-    case Group::completeness:
+    case CheckGroup::completeness:
       return kIncomplete;
-    case Group::comparability:
+    case CheckGroup::comparability:
       return kMismatch;
     default:
       return kGateFailed;

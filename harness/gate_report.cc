@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "harness/compare_report.h"
+#include "harness/json_number.h"
 #include "harness/text_table.h"
 
 namespace harness {
@@ -25,8 +26,6 @@ const char* effect_name(CheckResult::Effect e) {
   return kNames[static_cast<size_t>(e)];
 }
 
-json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
-
 json check_json(const CheckResult& r) {
   constexpr const char* kGroups[] = {"completeness", "comparability", "compute", "accuracy"};
   return {{"check", r.name},
@@ -37,16 +36,16 @@ json check_json(const CheckResult& r) {
           {"stops", r.effect == CheckResult::Effect::stop},
           {"warns", r.effect == CheckResult::Effect::warn},
           {"n", r.n},
-          {"baseline", number(r.baseline)},
-          {"candidate", number(r.candidate)},
-          {"difference", number(r.difference)},
+          {"baseline", json_number(r.baseline)},
+          {"candidate", json_number(r.candidate)},
+          {"difference", json_number(r.difference)},
           {"interval", r.interval ? json{r.interval->lower, r.interval->upper} : json()},
-          {"level", number(r.level)},
-          {"margin", number(r.margin)},
+          {"level", json_number(r.level)},
+          {"margin", json_number(r.margin)},
           {"text", r.text}};
 }
 
-json run_json(const ComparedRun& r) {
+json gated_run_json(const ComparedRun& r) {
   return {{"run", r.info.run.run_uuid}, {"db", r.db}, {"policy", r.policy.label}};
 }
 
@@ -57,8 +56,8 @@ std::string render_gate(const GateReport& report, const GatePolicy& policy, cons
   if (format == Format::json) {
     json j{{"schema_version", 1},
            {"gate_policy", {{"name", policy.name}, {"content", json::parse(policy.json)}}},
-           {"baseline", run_json(c.a)},
-           {"candidate", run_json(c.b)},
+           {"baseline", gated_run_json(c.a)},
+           {"candidate", gated_run_json(c.b)},
            {"checks", json::array()},
            {"exit_code", report.exit_code},
            {"verdict", report.last_line}};

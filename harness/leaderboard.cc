@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/mmlu_categories.h"
+#include "harness/json_number.h"
 #include "harness/text_table.h"
 #include "tasks/category_report.h"
 #include "tasks/task.h"
@@ -15,12 +16,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kResamples = 10000;
-constexpr uint64_t kBootstrapSeed = 1;
-
-std::string percent(double x) { return fmt::format("{:.1f}%", 100 * x); }
-
-json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
+constexpr int kRankResamples = 10000;
+constexpr uint64_t kRankSeed = 1;
 
 std::string flops(const std::optional<double>& x) { return x ? si(*x) : "n/a"; }
 
@@ -46,7 +43,7 @@ std::string latency_text(const BoardRow& r, const std::optional<tasks::Percentil
 
 json percentile_json(const std::optional<tasks::Percentile>& p) {
   if (!p) return nullptr;
-  json j{{"n", p->n}, {"needs_n", p->needs_n}, {"ms", number(p->value)}};
+  json j{{"n", p->n}, {"needs_n", p->needs_n}, {"ms", json_number(p->value)}};
   if (p->interval) j["interval_ms"] = {p->interval->lower, p->interval->upper};
   return j;
 }
@@ -66,7 +63,7 @@ json row_json(const BoardRow& r) {
          {"metric", in.metric},
          {"num_fewshot", in.n_shot},
          {"scenario", in.scenario},
-         {"chance", number(in.chance)},
+         {"chance", json_number(in.chance)},
          {"planned", in.planned},
          {"done", in.done},
          {"n", r.n},
@@ -74,12 +71,12 @@ json row_json(const BoardRow& r) {
          {"score", r.n == 0 ? json() : json(r.score)},
          {"interval_method", r.method},
          {"interval", r.interval ? json{r.interval->lower, r.interval->upper} : json()},
-         {"stderr_pooled", number(r.stderr_pooled)},
-         {"stderr_clustered", number(r.stderr_clustered)},
-         {"macro", number(r.macro)},
-         {"mean_k", number(r.mean_k)},
-         {"useful_flops_per_query", number(r.flops_per_query)},
-         {"useful_flops_per_correct", number(r.flops_per_correct)},
+         {"stderr_pooled", json_number(r.stderr_pooled)},
+         {"stderr_clustered", json_number(r.stderr_clustered)},
+         {"macro", json_number(r.macro)},
+         {"mean_k", json_number(r.mean_k)},
+         {"useful_flops_per_query", json_number(r.flops_per_query)},
+         {"useful_flops_per_correct", json_number(r.flops_per_correct)},
          {"p50", percentile_json(r.p50_ms)},
          {"p99", percentile_json(r.p99_ms)}};
   for (const auto& [k, value] : r.pass_at_k)
@@ -88,7 +85,8 @@ json row_json(const BoardRow& r) {
         {"interval", {value.second.interval.lower, value.second.interval.upper}}};
   for (const auto& g : r.subjects)
     if (r.subjects.size() > 1)
-      j["subjects"][g.name] = {{"n", g.values.size()}, {"score", number(tasks::mean(g.values))}};
+      j["subjects"][g.name] = {{"n", g.values.size()},
+                               {"score", json_number(tasks::mean(g.values))}};
   return j;
 }
 
@@ -184,7 +182,7 @@ BoardRow make_row(const BoardInput& in) {
   if (r.n > 0) {
     r.score = *tasks::mean(values);
     if (repeated) {
-      if (const auto b = tasks::bootstrap_mean(values, kResamples, kBootstrapSeed))
+      if (const auto b = tasks::bootstrap_mean(values, kRankResamples, kRankSeed))
         r.interval = b->interval;
       r.method = "bootstrap over problems";
     } else {
@@ -194,7 +192,7 @@ BoardRow make_row(const BoardInput& in) {
     for (const int k : {5, 10, 100})
       if (repeated && fewest >= k)
         if (const auto v = tasks::pass_at_k(samples, k))
-          if (const auto b = tasks::bootstrap_mean(*v, kResamples, kBootstrapSeed))
+          if (const auto b = tasks::bootstrap_mean(*v, kRankResamples, kRankSeed))
             r.pass_at_k[k] = {*tasks::mean(*v), *b};
   }
   if (r.subjects.size() > 1) {
@@ -218,7 +216,7 @@ std::string render_board(const std::vector<BoardRow>& rows, Format format, bool 
   if (format == Format::json) {
     json j = json::array();
     for (const auto& r : rows) j.push_back(row_json(r));
-    return json{{"bootstrap_seed", kBootstrapSeed}, {"rows", j}}.dump(2) + "\n";
+    return json{{"bootstrap_seed", kRankSeed}, {"rows", j}}.dump(2) + "\n";
   }
   std::vector<TextTable::Column> columns = {{"task"},
                                             {"model"},

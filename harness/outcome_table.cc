@@ -16,8 +16,6 @@ std::optional<double> share_of(const Outcome& p, const Outcome& oracle) {
 
 }  // namespace
 
-std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
-
 std::string percent_range(const engine::train::Range& r) {
   return fmt::format("[{:.1f}, {:.1f}]", 100 * r.lower, 100 * r.upper);
 }

@@ -21,7 +21,6 @@ TextTable outcome_table(const std::vector<NamedOutcome>&);
 nlohmann::ordered_json outcome_json(const engine::train::Outcome&,
                                     const engine::train::Outcome& oracle);
 
-std::string percent(double share);                       // "12.3%"
 std::string percent_range(const engine::train::Range&);  // "[12.3, 14.5]"
 
 }  // namespace harness

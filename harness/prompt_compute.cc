@@ -15,7 +15,7 @@ namespace {
 
 using tasks::ratio;
 
-constexpr double kLevel = 0.05;  // of p-values
+constexpr double kTestLevel = 0.05;  // of p-values
 
 GivenCompute group_of(const std::string& name, bool is_kind,
                       const std::vector<const GivenPrompt*>& prompts) {
@@ -158,7 +158,7 @@ std::vector<std::string> findings(const PromptAudit& a) {
     return out;
   }
   const double difference = all.k_difference.value.value_or(0);
-  if (all.p < kLevel)
+  if (all.p < kTestLevel)
     out.push_back(fmt::format(
         "harmful prompts get {:.2f} experts {} than their harmless counterparts (n {}, p {:.4f})",
         std::abs(difference), difference > 0 ? "more" : "fewer", all.n, all.p));
@@ -168,7 +168,7 @@ std::vector<std::string> findings(const PromptAudit& a) {
         "{:+.2f} (n {}, p {:.2f})",
         difference, all.n, all.p));
   for (const auto& c : a.counterparts)
-    if (c.theme != "all" && c.p_holm < kLevel)
+    if (c.theme != "all" && c.p_holm < kTestLevel)
       out.push_back(fmt::format("{}: harmful ones get {:+.2f} experts (n {}, adjusted p {:.4f})",
                                 c.theme, *c.k_difference.value, c.n, c.p_holm));
   return out;

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "harness/allocation.h"
 #include "harness/exit_code.h"
+#include "harness/json_number.h"
 #include "harness/text_table.h"
 #include "results/queries.h"
 
@@ -16,9 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kResamples = 10000;
-constexpr uint64_t kBootstrapSeed = 1;
-constexpr std::array kNeeds = {Need::easy, Need::elastic, Need::never, Need::inverse};
+constexpr int kSweepResamples = 10000;
+constexpr uint64_t kSweepSeed = 1;
 
 // A mean over what was measured; empty when nothing was.
 struct Mean {
@@ -48,11 +49,9 @@ std::optional<tasks::Interval> interval_of(const std::vector<double>& values, bo
   }
   const bool alike =
       std::all_of(values.begin(), values.end(), [&](double v) { return v == values.front(); });
-  const auto b = tasks::bootstrap_mean(values, kResamples, kBootstrapSeed);
+  const auto b = tasks::bootstrap_mean(values, kSweepResamples, kSweepSeed);
   return b && !alike ? std::optional(b->interval) : std::nullopt;
 }
-
-json number(const std::optional<double>& x) { return x ? json(*x) : json(); }
 
 std::string text(const std::optional<double>& x, const char* format) {
   return x ? fmt::format(fmt::runtime(format), *x) : "n/a";
@@ -88,27 +87,23 @@ std::string share(const NeedCounts& c, Need need) {
 }
 
 std::string render_json(const Sweep& s) {
-  json j{{"run", s.run_uuid},
-         {"status", s.status},
-         {"model", s.model},
-         {"grid", s.grid},
-         {"bootstrap_seed", kBootstrapSeed},
-         {"reliable_from", kReliable}};
+  json j{{"run", s.run_uuid}, {"status", s.status},           {"model", s.model},
+         {"grid", s.grid},    {"bootstrap_seed", kSweepSeed}, {"reliable_from", kReliable}};
   for (const auto& c : s.cells)
     j["cells"].push_back(
         {{"task", c.task},
          {"shift", c.shift},
          {"k", c.k},
-         {"chance", number(c.chance)},
+         {"chance", json_number(c.chance)},
          {"n", c.n},
          {"attempts", c.attempts},
          {"failed", c.failed},
-         {"accuracy", number(c.accuracy)},
+         {"accuracy", json_number(c.accuracy)},
          {"interval", c.interval ? json{c.interval->lower, c.interval->upper} : json()},
-         {"gold_nll_nats", number(c.gold_nll)},
-         {"margin_nats", number(c.margin)},
-         {"useful_flops_per_query", number(c.flops)},
-         {"mean_k", number(c.mean_k)}});
+         {"gold_nll_nats", json_number(c.gold_nll)},
+         {"margin_nats", json_number(c.margin)},
+         {"useful_flops_per_query", json_number(c.flops)},
+         {"mean_k", json_number(c.mean_k)}});
   for (const auto& [task, counts] : need_counts(s)) {
     json& t = j["needs"][task];
     for (const Need need : kNeeds) {

@@ -109,6 +109,8 @@ std::string si(double value) {
   return fmt::format("{:.3g}{}{}", value, u ? " " : "", kUnits[u]);
 }
 
+std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
+
 std::string duration(double seconds) {
   if (seconds < 0.0995) return fmt::format("{:.3g} ms", seconds * 1e3);
   if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);

@@ -35,6 +35,7 @@ std::string printable(std::string_view);
 
 // 1234567 -> "1.23 M"; FLOPs, bytes and the like. "n/a" stays the caller's business.
 std::string si(double value);
+std::string percent(double share);  // 0.123 -> "12.3%"
 // 12.3 s, 4 min 05 s, 2 h 03 min
 std::string duration(double seconds);
 

@@ -13,41 +13,41 @@ namespace results {
 namespace {
 
 namespace fs = std::filesystem;
-using json = nlohmann::ordered_json;
+using ordered = nlohmann::ordered_json;
 
-std::string dump(const json& j, int indent) {
-  return j.dump(indent, ' ', false, json::error_handler_t::replace);
+std::string dump(const ordered& j, int indent) {
+  return j.dump(indent, ' ', false, ordered::error_handler_t::replace);
 }
 
-json parse_object(const std::string& text, const std::string& what) {
-  json j = json::parse(text, nullptr, false);
+ordered parse_object(const std::string& text, const std::string& what) {
+  ordered j = ordered::parse(text, nullptr, false);
   if (!j.is_object()) throw StoreError(fmt::format("export: {} is no JSON object", what));
   return j;
 }
 
 template <class T>
-json or_null(const std::optional<T>& v) {
-  return v ? json(*v) : json();
+ordered or_null(const std::optional<T>& v) {
+  return v ? ordered(*v) : ordered();
 }
 
-json or_null(const std::string& v) { return v.empty() ? json() : json(v); }
+ordered or_null(const std::string& v) { return v.empty() ? ordered() : ordered(v); }
 
-json version_of(const std::string& text) {
+ordered version_of(const std::string& text) {
   char* end = nullptr;
   const double v = std::strtod(text.c_str(), &end);
-  return !text.empty() && *end == '\0' ? json(v) : json(text);
+  return !text.empty() && *end == '\0' ? ordered(v) : ordered(text);
 }
 
-void add_metrics(json& entry, const std::vector<LmEvalMetric>& metrics) {
+void add_metrics(ordered& entry, const std::vector<LmEvalMetric>& metrics) {
   for (const LmEvalMetric& m : metrics) {
     entry[m.name + "," + m.filter] = m.value;
     entry[m.name + "_stderr," + m.filter] =
-        m.standard_error ? json(*m.standard_error) : json("N/A");
+        m.standard_error ? ordered(*m.standard_error) : ordered("N/A");
   }
 }
 
-json higher_is_better(const std::vector<LmEvalMetric>& metrics) {
-  json j = json::object();
+ordered higher_is_better(const std::vector<LmEvalMetric>& metrics) {
+  ordered j = ordered::object();
   for (const LmEvalMetric& m : metrics) j[m.name] = m.higher_is_better;
   return j;
 }
@@ -64,33 +64,33 @@ struct SampleLine {
 };
 
 SampleLine sample_line(const LmEvalSample& s) {
-  const json doc = parse_object(s.doc_json, fmt::format("item {}", s.doc_id));
-  json j;
+  const ordered doc = parse_object(s.doc_json, fmt::format("item {}", s.doc_id));
+  ordered j;
   j["doc_id"] = s.doc_id;
   j["doc"] = doc;
   j["target"] = s.target;
-  j["arguments"] = json::object();
-  j["resps"] = json::array();
-  j["filtered_resps"] = json::array();
+  j["arguments"] = ordered::object();
+  j["resps"] = ordered::array();
+  j["filtered_resps"] = ordered::array();
   for (size_t i = 0; i < s.requests.size(); ++i) {
     const LmEvalRequest& r = s.requests[i];
     const bool generates = !r.gen_kwargs_json.empty();
-    json& arguments = j["arguments"][fmt::format("gen_args_{}", i)];
+    ordered& arguments = j["arguments"][fmt::format("gen_args_{}", i)];
     arguments["arg_0"] = r.context;
-    arguments["arg_1"] =
-        generates ? parse_object(r.gen_kwargs_json, "generation settings") : json(r.continuation);
+    arguments["arg_1"] = generates ? parse_object(r.gen_kwargs_json, "generation settings")
+                                   : ordered(r.continuation);
     if (generates) {
       j["resps"].push_back(r.generations);
     } else {
-      const json response = {r.logprob_nats ? real_text(*r.logprob_nats) : "nan",
-                             r.is_greedy ? "True" : "False"};
-      j["resps"].push_back(json::array({response}));
+      const ordered response = {r.logprob_nats ? real_text(*r.logprob_nats) : "nan",
+                                r.is_greedy ? "True" : "False"};
+      j["resps"].push_back(ordered::array({response}));
       j["filtered_resps"].push_back(response);
     }
   }
   for (const std::string& f : s.filtered) j["filtered_resps"].push_back(f);
   j["filter"] = s.filter;
-  j["metrics"] = json::array();
+  j["metrics"] = ordered::array();
   for (const auto& m : s.metrics) j["metrics"].push_back(m.first);
   const std::string doc_hash = sha256_hex(dump(doc, 2));
   const std::string prompt_hash =
@@ -107,14 +107,14 @@ SampleLine sample_line(const LmEvalSample& s) {
   return {dump(j, -1) + "\n", doc_hash + prompt_hash + target_hash};
 }
 
-json results_of(const LmEvalReport& r) {
-  json j;
+ordered results_of(const LmEvalReport& r) {
+  ordered j;
   for (const char* key : {"results", "groups", "group_subtasks", "configs", "versions", "n-shot",
                           "higher_is_better", "n-samples"})
-    j[key] = json::object();
+    j[key] = ordered::object();
   for (const LmEvalGroup& g : r.groups) {
-    json entry = {{"name", g.name}, {"alias", g.alias.empty() ? g.name : g.alias}};
-    entry["sample_count"] = json::object();
+    ordered entry = {{"name", g.name}, {"alias", g.alias.empty() ? g.name : g.alias}};
+    entry["sample_count"] = ordered::object();
     for (const LmEvalMetric& m : g.metrics)
       entry["sample_count"][m.name + "," + m.filter] = g.sample_count;
     add_metrics(entry, g.metrics);
@@ -126,12 +126,12 @@ json results_of(const LmEvalReport& r) {
   }
   if (r.groups.empty()) j.erase("groups");
   for (const LmEvalTask& t : r.tasks) {
-    json entry = {{"name", t.name},
-                  {"alias", t.alias.empty() ? t.name : t.alias},
-                  {"sample_len", t.n_effective}};
+    ordered entry = {{"name", t.name},
+                     {"alias", t.alias.empty() ? t.name : t.alias},
+                     {"sample_len", t.n_effective}};
     add_metrics(entry, t.metrics);
     j["results"][t.name] = entry;
-    if (!j["group_subtasks"].contains(t.name)) j["group_subtasks"][t.name] = json::array();
+    if (!j["group_subtasks"].contains(t.name)) j["group_subtasks"][t.name] = ordered::array();
     j["configs"][t.name] = parse_object(t.config_json, "configuration of " + t.name);
     j["versions"][t.name] = version_of(t.version);
     j["n-shot"][t.name] = t.n_shot;
@@ -141,7 +141,7 @@ json results_of(const LmEvalReport& r) {
   return j;
 }
 
-void add_run_facts(json& j, const LmEvalReport& r) {
+void add_run_facts(ordered& j, const LmEvalReport& r) {
   j["config"] = {{"model", r.model_source},
                  {"model_args", r.model_args},
                  {"model_num_parameters", or_null(r.model_num_parameters)},
@@ -149,7 +149,7 @@ void add_run_facts(json& j, const LmEvalReport& r) {
                  {"model_revision", r.model_revision},
                  {"model_sha", r.model_sha},
                  {"batch_size", r.batch_size},
-                 {"batch_sizes", json::array()},
+                 {"batch_sizes", ordered::array()},
                  {"device", r.device},
                  {"use_cache", nullptr},
                  {"limit", or_null(r.limit)},
@@ -169,25 +169,26 @@ void add_run_facts(json& j, const LmEvalReport& r) {
     const auto it = r.tokenizer_tokens.find(which);
     const bool known = it != r.tokenizer_tokens.end();
     j[fmt::format("tokenizer_{}_token", which)] =
-        known ? json::array({it->second.first, it->second.second}) : json::array({"None", "None"});
+        known ? ordered::array({it->second.first, it->second.second})
+              : ordered::array({"None", "None"});
   }
   j["eot_token_id"] = or_null(r.eot_token_id);
   j["max_length"] = or_null(r.max_length);
 }
 
-void add_model_facts(json& j, const LmEvalReport& r) {
+void add_model_facts(ordered& j, const LmEvalReport& r) {
   j["model_source"] = r.model_source;
   j["model_name"] = r.model_name;
   j["model_name_sanitized"] = sanitise_model_name(r.model_name);
   j["system_instruction"] = or_null(r.system_instruction);
   j["system_instruction_sha"] =
-      r.system_instruction ? json(sha256_hex(*r.system_instruction)) : json();
+      r.system_instruction ? ordered(sha256_hex(*r.system_instruction)) : ordered();
   j["fewshot_as_multiturn"] = r.fewshot_as_multiturn;
   j["chat_template"] = or_null(r.chat_template);
-  j["chat_template_sha"] = r.chat_template ? json(sha256_hex(*r.chat_template)) : json();
+  j["chat_template_sha"] = r.chat_template ? ordered(sha256_hex(*r.chat_template)) : ordered();
   j["total_evaluation_time_seconds"] = real_text(r.total_evaluation_time_s);
-  json own = parse_object(r.moeval_json, "moeval block");
-  own["tasks"] = json::object();
+  ordered own = parse_object(r.moeval_json, "moeval block");
+  own["tasks"] = ordered::object();
   for (const LmEvalTask& t : r.tasks)
     own["tasks"][t.name] = parse_object(t.moeval_json, "moeval block of " + t.name);
   j["moeval"] = own;
@@ -229,9 +230,9 @@ std::vector<fs::path> write_lm_eval_files(const fs::path& output, const LmEvalRe
   if (!folder.empty()) fs::create_directories(folder, ec);
   if (ec) throw StoreError(fmt::format("{}: {}", folder.string(), ec.message()));
 
-  json results = results_of(report);
+  ordered results = results_of(report);
   add_run_facts(results, report);
-  results["task_hashes"] = json::object();
+  results["task_hashes"] = ordered::object();
   std::vector<fs::path> written(1);
   for (const LmEvalTask& t : report.tasks) {
     if (t.samples.empty()) continue;

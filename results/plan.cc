@@ -69,7 +69,7 @@ Dimension ensure(Database& db, const std::string& table, const Row& row,
   return d;
 }
 
-struct StoredTask {
+struct StoredTaskIds {
   Dimension dataset, task;
   std::vector<int64_t> sample_ids;
 };
@@ -257,9 +257,9 @@ RunStart begin_run(Database& db, Lease& lease, const RunPlan& plan, ActiveRun& a
   for (const PolicyRow& p : plan.policies) policies.push_back(ensure(db, "policy", p));
   for (const ShiftRow& s : plan.shifts) shifts.push_back(ensure(db, "shift", s));
   SampleWriter samples(db);
-  std::vector<StoredTask> tasks;
+  std::vector<StoredTaskIds> tasks;
   for (const PlannedTask& t : plan.tasks) {
-    StoredTask& stored = tasks.emplace_back();
+    StoredTaskIds& stored = tasks.emplace_back();
     stored.dataset = ensure(db, "dataset", t.dataset);
     stored.task = ensure(db, "task", t.task, "dataset_id", stored.dataset.id);
     for (const SampleRow& s : t.samples)

@@ -6,7 +6,7 @@
 namespace tasks {
 namespace {
 
-std::vector<size_t> ascending(std::span<const double> p) {
+std::vector<size_t> by_p_value(std::span<const double> p) {
   std::vector<size_t> order(p.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
@@ -16,7 +16,7 @@ std::vector<size_t> ascending(std::span<const double> p) {
 }  // namespace
 
 std::vector<double> holm(std::span<const double> p) {
-  const auto order = ascending(p);
+  const auto order = by_p_value(p);
   std::vector<double> out(p.size());
   double largest = 0;
   for (size_t i = 0; i < order.size(); ++i) {
@@ -27,7 +27,7 @@ std::vector<double> holm(std::span<const double> p) {
 }
 
 std::vector<double> benjamini_hochberg(std::span<const double> p) {
-  const auto order = ascending(p);
+  const auto order = by_p_value(p);
   std::vector<double> out(p.size());
   double smallest = 1;
   for (size_t i = order.size(); i-- > 0;) {

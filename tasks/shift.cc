@@ -35,7 +35,7 @@ const Family& family(ShiftFamily id) {
                        [&](const Family& f) { return f.id == id; });
 }
 
-std::string letter(size_t i) { return std::string(1, static_cast<char>('A' + i)); }
+std::string option_letter(size_t i) { return std::string(1, static_cast<char>('A' + i)); }
 
 // The text of a field; labels that are not set are letters.
 std::string field_text(const Sample& s, Edit::Field field, size_t index) {
@@ -47,7 +47,7 @@ std::string field_text(const Sample& s, Edit::Field field, size_t index) {
     case Edit::Field::answer:
       return std::to_string(s.answer);
     case Edit::Field::symbol:
-      return index < s.symbols.size() ? s.symbols[index] : letter(index);
+      return index < s.symbols.size() ? s.symbols[index] : option_letter(index);
     case Edit::Field::reference:
       return s.reference;
     case Edit::Field::test:
@@ -70,7 +70,8 @@ void set_field(Sample* s, Edit::Field field, size_t index, const std::string& te
       std::from_chars(text.data(), text.data() + text.size(), s->answer);
       return;
     case Edit::Field::symbol:
-      while (s->symbols.size() < s->choices.size()) s->symbols.push_back(letter(s->symbols.size()));
+      while (s->symbols.size() < s->choices.size())
+        s->symbols.push_back(option_letter(s->symbols.size()));
       s->symbols.at(index) = text;
       return;
     case Edit::Field::reference:
@@ -112,7 +113,7 @@ Sample replay(const Sample& from, const std::vector<Edit>& edits, bool back) {
     set_field(&out, field, index, text);
   }
   bool plain = true;
-  for (size_t i = 0; i < out.symbols.size(); ++i) plain &= out.symbols[i] == letter(i);
+  for (size_t i = 0; i < out.symbols.size(); ++i) plain &= out.symbols[i] == option_letter(i);
   if (plain) out.symbols.clear();
   return out;
 }

@@ -31,6 +31,8 @@ class Task {
   virtual int num_fewshot() const = 0;
   virtual const std::string& scorer() const = 0;  // name and version of the scoring rule
   virtual bool runs_code() const = 0;
+  // A text is generated, not an option chosen.
+  virtual bool generates() const { return runs_code(); }
   // False where there is no right answer: only what a prompt was given is measured.
   virtual bool is_marked() const { return true; }
   virtual bool is_chat() const = 0;

@@ -17,7 +17,7 @@
 namespace engine {
 namespace {
 
-constexpr int64_t kMaxWidth = int64_t{1} << 20, kMaxContext = int64_t{1} << 31;
+constexpr int64_t kMaxHfWidth = int64_t{1} << 20, kMaxHfContext = int64_t{1} << 31;
 constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 
 class HfConfigReader {
@@ -39,13 +39,13 @@ class HfConfigReader {
     c_.family = is("mistral") ? "llama" : type_;
     c_.name = j_.find_string("_name_or_path").value_or("");
     c_.n_layers = static_cast<int32_t>(j_.require_int("num_hidden_layers", 1, 512));
-    c_.d_model = j_.require_int("hidden_size", 1, kMaxWidth);
+    c_.d_model = j_.require_int("hidden_size", 1, kMaxHfWidth);
     c_.n_heads = j_.require_int("num_attention_heads", 1, 4096);
     c_.n_kv_heads = is("llama") || is("olmoe")
                         ? j_.find_int("num_key_value_heads", 1, 4096).value_or(c_.n_heads)
                         : j_.require_int("num_key_value_heads", 1, 4096);
     c_.vocab = j_.require_int("vocab_size", 1, int64_t{1} << 24);
-    c_.max_tokens = j_.require_int("max_position_embeddings", 1, kMaxContext);
+    c_.max_tokens = j_.require_int("max_position_embeddings", 1, kMaxHfContext);
     experts();
     c_.norm_eps =
         j_.find_float("rms_norm_eps").value_or(is("mixtral") || is("olmoe") ? 1e-5f : 1e-6f);
@@ -95,7 +95,7 @@ class HfConfigReader {
       if (const auto n = j_.find_int(count, 0, INT64_MAX); n && *n > 0) {
         j_.fail(count, fmt::format("is {}, but model_type {} is dense", *n, type_));
       }
-      m.d_shared = j_.require_int("intermediate_size", 1, kMaxWidth);
+      m.d_shared = j_.require_int("intermediate_size", 1, kMaxHfWidth);
       return;
     }
     const int64_t routed = j_.require_int(count, 1, 512);
@@ -113,10 +113,11 @@ class HfConfigReader {
     m.n_experts = static_cast<int32_t>(routed) + m.n_shared;
     m.trained_k = static_cast<int32_t>(used) + m.n_shared;
     m.renormalise = is("mixtral") || j_.find_bool("norm_topk_prob").value_or(false);
-    m.d_expert = j_.require_int(
-        is("mixtral") || is("olmoe") ? "intermediate_size" : "moe_intermediate_size", 1, kMaxWidth);
+    m.d_expert =
+        j_.require_int(is("mixtral") || is("olmoe") ? "intermediate_size" : "moe_intermediate_size",
+                       1, kMaxHfWidth);
     if (m.n_shared > 0) {
-      m.d_shared = j_.require_int("shared_expert_intermediate_size", 1, kMaxWidth);
+      m.d_shared = j_.require_int("shared_expert_intermediate_size", 1, kMaxHfWidth);
     }
   }
 
@@ -154,7 +155,7 @@ class HfConfigReader {
     if (is("llama") || is("olmoe")) return;
     if (!is("mistral") && !is("mixtral") && !j_.find_bool("use_sliding_window").value_or(false))
       return;
-    const int64_t w = j_.find_int("sliding_window", 1, kMaxContext).value_or(c_.max_tokens);
+    const int64_t w = j_.find_int("sliding_window", 1, kMaxHfContext).value_or(c_.max_tokens);
     if (w < c_.max_tokens) c_.sliding_window = c_.max_tokens = w;
   }
 
@@ -182,7 +183,7 @@ class HfConfigReader {
       r.scaling = RopeScaling::llama3;
       r.low_freq_factor = s->require_float("low_freq_factor");
       r.high_freq_factor = s->require_float("high_freq_factor");
-      r.original_context = s->require_int("original_max_position_embeddings", 1, kMaxContext);
+      r.original_context = s->require_int("original_max_position_embeddings", 1, kMaxHfContext);
     } else {
       s->fail(type_key, fmt::format("is {}, want default, linear or llama3", printable(type)));
     }

@@ -11,7 +11,7 @@ namespace engine {
 namespace {
 
 constexpr int64_t kFormatVersion = 1;
-constexpr int64_t kMaxWidth = int64_t{1} << 20, kMaxContext = int64_t{1} << 31;
+constexpr int64_t kMaxNestedWidth = int64_t{1} << 20, kMaxNestedContext = int64_t{1} << 31;
 
 template <class Enum>
 struct Word {
@@ -67,7 +67,7 @@ RopeConfig read_rope(const JsonFields& j) {
   r.factor = j.require_float("factor");
   r.low_freq_factor = j.require_float("low_freq_factor");
   r.high_freq_factor = j.require_float("high_freq_factor");
-  r.original_context = j.require_int("original_context", 0, kMaxContext);
+  r.original_context = j.require_int("original_context", 0, kMaxNestedContext);
   if (const nlohmann::json* factors = j.find("frequency_factors")) {
     if (!factors->is_array()) j.fail("frequency_factors", "is no array");
     for (const nlohmann::json& f : *factors) {
@@ -83,7 +83,7 @@ MoeConfig read_experts(const JsonFields& j) {
   m.n_experts = static_cast<int32_t>(j.require_int("count", 2, kMaxBudget));
   m.n_shared = static_cast<int32_t>(j.require_int("shared", 0, m.n_experts - 1));
   m.trained_k = m.n_experts;
-  m.d_expert = m.d_shared = j.require_int("width", 1, kMaxWidth);
+  m.d_expert = m.d_shared = j.require_int("width", 1, kMaxNestedWidth);
   m.router = value_of(kRouters, j, "router");
   if (m.router == RouterKind::representative) {
     m.n_representatives = static_cast<int32_t>(j.require_int("representatives", 1, m.d_expert));
@@ -137,13 +137,13 @@ ModelConfig read_nested_config(const JsonFields& j) {
   c.family = "moeval_nested";
   c.name = j.find_string("_name_or_path").value_or("");
   c.n_layers = static_cast<int32_t>(j.require_int("num_hidden_layers", 1, 512));
-  c.d_model = j.require_int("hidden_size", 1, kMaxWidth);
+  c.d_model = j.require_int("hidden_size", 1, kMaxNestedWidth);
   c.n_heads = j.require_int("num_attention_heads", 1, 4096);
   c.n_kv_heads = j.require_int("num_key_value_heads", 1, 4096);
   c.d_head = j.require_int("head_dim", 1, 4096);
   c.vocab = j.require_int("vocab_size", 1, int64_t{1} << 24);
-  c.max_tokens = j.require_int("max_position_embeddings", 1, kMaxContext);
-  c.sliding_window = j.require_int("sliding_window", 0, kMaxContext);
+  c.max_tokens = j.require_int("max_position_embeddings", 1, kMaxNestedContext);
+  c.sliding_window = j.require_int("sliding_window", 0, kMaxNestedContext);
   c.norm_eps = j.require_float("rms_norm_eps");
   c.qkv_bias = require_bool(j, "attention_bias");
   c.qk_norm = value_of(kQkNorms, j, "qk_norm");

@@ -17,13 +17,13 @@ namespace {
 
 using nlohmann::json;
 
-struct StoredType {
+struct SafetensorsType {
   std::string_view name;
   uint64_t bits;
   std::optional<kernels::Dtype> dtype;
 };
 
-constexpr StoredType kStoredTypes[] = {
+constexpr SafetensorsType kSafetensorsTypes[] = {
     {"F32", 32, kernels::Dtype::f32},
     {"F16", 16, kernels::Dtype::f16},
     {"BF16", 16, kernels::Dtype::bf16},
@@ -88,9 +88,9 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
       return true;
     }
     if (state_ == State::tensor && field_ == "dtype") {
-      const auto* known = std::find_if(std::begin(kStoredTypes), std::end(kStoredTypes),
-                                       [&](const StoredType& t) { return t.name == s; });
-      if (known == std::end(kStoredTypes)) fail(fmt::format("unknown dtype {}", printable(s)));
+      const auto* known = std::find_if(std::begin(kSafetensorsTypes), std::end(kSafetensorsTypes),
+                                       [&](const SafetensorsType& t) { return t.name == s; });
+      if (known == std::end(kSafetensorsTypes)) fail(fmt::format("unknown dtype {}", printable(s)));
       type_ = known;
       return true;
     }
@@ -214,7 +214,7 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
   std::string name_, field_, metadata_key_;
   std::unordered_set<std::string> names_, fields_;
   SafetensorsTensor tensor_;
-  const StoredType* type_ = nullptr;
+  const SafetensorsType* type_ = nullptr;
   uint64_t offsets_[2] = {};
   int n_offsets_ = 0;
 };

@@ -8,11 +8,11 @@
 namespace engine::tokenizer {
 namespace {
 
-struct Alphabet {
+struct ByteTable {
   std::array<char32_t, 256> symbol{};
   std::array<int16_t, 512> byte{};
 
-  Alphabet() {
+  ByteTable() {
     byte.fill(-1);
     char32_t next = 256;
     for (int b = 0; b < 256; ++b) {
@@ -23,8 +23,8 @@ struct Alphabet {
   }
 };
 
-const Alphabet& alphabet() {
-  static const Alphabet table;
+const ByteTable& alphabet() {
+  static const ByteTable table;
   return table;
 }
 

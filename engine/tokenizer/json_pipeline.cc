@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMetaspace = "\u2581";
+constexpr std::string_view kMetaspaceMark = "\u2581";
 
 class Pipeline {
  public:
@@ -83,12 +83,12 @@ class Pipeline {
       // Our normaliser composes first; these commute with it.
       spec_.nfc = true;
     } else if (kind == "Prepend") {
-      if (text(where, step, "prepend") != kMetaspace) fail(where, "known is U+2581 only");
+      if (text(where, step, "prepend") != kMetaspaceMark) fail(where, "known is U+2581 only");
       spec_.space_prefix = SpacePrefix::every;
     } else if (kind == "Replace") {
       const json pattern = step.value("pattern", json());
       if (!pattern.is_object() || pattern.value("String", json()) != " " ||
-          text(where, step, "content") != kMetaspace) {
+          text(where, step, "content") != kMetaspaceMark) {
         fail(where, "known is ' ' to U+2581 only");
       }
       spec_.spaces_to_metaspace = true;
@@ -152,7 +152,7 @@ class Pipeline {
   }
 
   void metaspace(const std::string& where, const json& step) {
-    if (text(where, step, "replacement") != kMetaspace) fail(where, "known is U+2581 only");
+    if (text(where, step, "replacement") != kMetaspaceMark) fail(where, "known is U+2581 only");
     if (spec_.spaces_to_metaspace || spec_.space_prefix != SpacePrefix::never) {
       fail(where, "spaces are replaced by the normalizer already");
     }

@@ -24,7 +24,7 @@ namespace {
 // Descriptors inside: 0 null, 1 and 2 output, 3 source, 4 calls, 5 verdict (checker); the two above
 // are closed by exec.
 constexpr int kStatus = 6, kLandlock = 7;
-constexpr long kSysLandlockRestrict = 446, kSysCloseRange = 436;
+constexpr long kSysLandlockRestrict = 446, kSysCloseFiles = 436;
 constexpr unsigned kThreads = 18;  // init, python and 16 threads
 
 struct ChildEnds {
@@ -84,7 +84,7 @@ class Child {
       }
       ok = dup3(fds[i], i, i >= kStatus ? O_CLOEXEC : 0) == i;
     }
-    ok = ok && syscall(kSysCloseRange, unsigned{kCount}, ~0u, 0u) == 0;
+    ok = ok && syscall(kSysCloseFiles, unsigned{kCount}, ~0u, 0u) == 0;
     if (ok) status_ = kStatus;
     step(SetupStep::descriptors, ok);
   }

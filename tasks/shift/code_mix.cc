@@ -15,7 +15,7 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::array kPercent = {25, 50, 100};
+constexpr std::array kPercentOfNouns = {25, 50, 100};
 
 // Every word that the language has in the glossary, put back into English.
 std::string in_english(std::string_view text, size_t language) {
@@ -40,7 +40,7 @@ std::vector<size_t> possible_languages(std::string_view text) {
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_code_mix(const Request& r) {
   const std::string& text = r.sample.input;
   if (looks_like_program(text)) return cannot("it has a program in it");
   const auto languages = possible_languages(text);
@@ -59,7 +59,7 @@ Family::Plan plan(const Request& r) {
   Family::Plan out;
   const auto order = Draws(r.seed, r.sample.id, "code_mix", 1).order(words.size());
   // At least `severity`, so that a short question too changes more at a higher one.
-  for (size_t i = 0; i < share(words.size(), kPercent.at(severity - 1), severity); ++i) {
+  for (size_t i = 0; i < share(words.size(), kPercentOfNouns.at(severity - 1), severity); ++i) {
     const Token& w = words[order[i]];
     out.edits.push_back({Edit::Field::input, 0, w.core_begin, std::string(w.core(text)),
                          std::string(translated(w.core(text), language)),
@@ -68,7 +68,7 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_code_mix(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
   std::optional<size_t> language;
   for (size_t i = 0; i < kGlossaryLanguages.size(); ++i)
     if (in_english(shifted.sample.input, i) == original.input) language = i;
@@ -94,8 +94,8 @@ Family code_mix_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_code_mix,
+          .check = check_code_mix};
 }
 
 }  // namespace tasks::shift

@@ -172,7 +172,7 @@ Family::Plan typos(const datasets::Sample& s, const PythonFunction& f, uint64_t 
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_code_surface(const Request& r) {
   const datasets::Sample& s = r.sample;
   PythonFunction f;
   if (!find_function(s.input, s.entry_point, &f))
@@ -203,7 +203,8 @@ bool is_layout(const Edit& e) {
          e.before.size() == 4 * e.after.size();
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_code_surface(const Shift& s, const datasets::Sample& original,
+                               const Shifted& shifted) {
   const datasets::Sample& now = shifted.sample;
   if ((now.entry_point == original.entry_point) != (s.severity < 2))
     return "the name changed at another severity than it should";
@@ -239,8 +240,8 @@ Family code_surface_family() {
       .for_questions = false,
       .for_code = true,
       .needs_letters = false,
-      .plan = plan,
-      .check = check};
+      .plan = plan_code_surface,
+      .check = check_code_surface};
 }
 
 }  // namespace tasks::shift

@@ -13,9 +13,9 @@ namespace tasks::shift {
 namespace {
 
 constexpr std::array<size_t, 3> kSentences = {1, 3, 8};
-constexpr std::string_view kGap = " ";
+constexpr std::string_view kAfterSentences = " ";
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_distractors(const Request& r) {
   if (auto why = refers_back(r.sample.input); !is_code(r.sample) && !why.empty())
     return cannot(std::move(why));
   const size_t n = kSentences.at(static_cast<size_t>(r.shift.severity - 1));
@@ -23,13 +23,14 @@ Family::Plan plan(const Request& r) {
   const auto sentences = unrelated_sentences(n, content_words_of(r.sample), draws);
   if (sentences.size() < n) return cannot("too few sentences share no word with it");
   const std::string_view joint = is_code(r.sample) ? "\n" : " ";
-  return {
-      {text_before(r.sample, fmt::format("{}", fmt::join(sentences, joint)), kGap, "sentences")},
-      {}};
+  return {{text_before(r.sample, fmt::format("{}", fmt::join(sentences, joint)), kAfterSentences,
+                       "sentences")},
+          {}};
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
-  const auto put = text_put_before(original, shifted.sample, kGap);
+std::string check_distractors(const Shift& s, const datasets::Sample& original,
+                              const Shifted& shifted) {
+  const auto put = text_put_before(original, shifted.sample, kAfterSentences);
   if (!put) return "the item does not stand whole behind the sentences";
   return unrelated_to(original, *put, kSentences.at(static_cast<size_t>(s.severity - 1)));
 }
@@ -46,8 +47,8 @@ Family distractors_family() {
           .for_questions = true,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_distractors,
+          .check = check_distractors};
 }
 
 }  // namespace tasks::shift

@@ -6,12 +6,12 @@
 namespace tasks::shift {
 namespace {
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_gadget(const Request& r) {
   if (r.shift.text.empty()) return cannot("no gadget was given");
   return {{text_before(r.sample, r.shift.text, kGadgetGap, "gadget")}, {}};
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_gadget(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
   const auto put = text_put_before(original, shifted.sample, kGadgetGap);
   if (!put) return "the item does not stand whole behind the gadget";
   return *put == s.text ? "" : "the text before the item is not the gadget";
@@ -27,8 +27,8 @@ Family family(ShiftFamily id, const char* name, const char* about) {
           .for_questions = true,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_gadget,
+          .check = check_gadget};
 }
 
 }  // namespace

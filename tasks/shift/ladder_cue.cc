@@ -19,7 +19,7 @@ std::string_view at_filler(std::string_view input, int filler) {
   return rest.starts_with(word + " thing ") ? rest : std::string_view();
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_ladder_cue(const Request& r) {
   const auto truth = datasets::ladder_truth(r.sample.id);
   if (!truth) return cannot("it is no question of the ladder");
   if (at_filler(r.sample.input, truth->filler).empty())
@@ -31,7 +31,8 @@ Family::Plan plan(const Request& r) {
           {}};
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_ladder_cue(const Shift& s, const datasets::Sample& original,
+                             const Shifted& shifted) {
   const auto truth = datasets::ladder_truth(original.id);
   if (!truth) return "it is no question of the ladder";
   const auto& words = datasets::ladder_words().fillers;
@@ -57,8 +58,8 @@ Family ladder_cue_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_ladder_cue,
+          .check = check_ladder_cue};
 }
 
 }  // namespace tasks::shift

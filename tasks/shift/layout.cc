@@ -31,7 +31,7 @@ std::string random_case(std::string_view word, Draws& draws) {
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_layout(const Request& r) {
   const std::string& text = r.sample.input;
   if (has_indented_lines(text)) return cannot("it has indented lines, code or a table");
   const auto tokens = tokens_of(text, words_of_options(r.sample));
@@ -73,7 +73,7 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_layout(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
   if (folded(original.input) != folded(shifted.sample.input))
     return "more than letter case and white space changed";
   if (auto bad = changed_token(original.input, shifted.sample.input, words_of_options(original));
@@ -97,8 +97,8 @@ Family layout_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_layout,
+          .check = check_layout};
 }
 
 }  // namespace tasks::shift

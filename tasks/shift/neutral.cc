@@ -23,7 +23,7 @@ std::string filler(size_t n, std::string_view mark) {
 
 std::string_view mark_of(const datasets::Sample& s) { return is_code(s) ? "# " : ""; }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_neutral(const Request& r) {
   const Shift matched{r.shift.matched, r.shift.severity, r.shift.matched, r.shift.text};
   const auto other = apply_shift(matched, r.sample, r.seed);
   if (!other.shifted)
@@ -34,7 +34,7 @@ Family::Plan plan(const Request& r) {
           {}};
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_neutral(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
   const std::string &item = original.input, &now = shifted.sample.input;
   if (now.size() <= item.size() || !now.ends_with(item))
     return "the item does not stand whole behind the filler";
@@ -54,8 +54,8 @@ Family neutral_family() {
           .for_questions = true,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_neutral,
+          .check = check_neutral};
 }
 
 }  // namespace tasks::shift

@@ -10,7 +10,7 @@
 namespace tasks::shift {
 namespace {
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_option_order(const Request& r) {
   const datasets::Sample& s = r.sample;
   if (!order_is_free(s)) return cannot("an option speaks of the others");
   if (r.shift.severity % static_cast<int>(s.choices.size()) == 0)
@@ -26,7 +26,8 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_option_order(const Shift&, const datasets::Sample& original,
+                               const Shifted& shifted) {
   const auto key = [](const datasets::Sample& s) {
     return s.answer < 0 ? std::string() : s.choices.at(static_cast<size_t>(s.answer));
   };
@@ -50,8 +51,8 @@ Family option_order_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = true,
-          .plan = plan,
-          .check = check};
+          .plan = plan_option_order,
+          .check = check_option_order};
 }
 
 }  // namespace tasks::shift

@@ -42,7 +42,7 @@ std::vector<std::string> labels(const Request& r, size_t n) {
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_option_symbols(const Request& r) {
   const auto& choices = r.sample.choices;
   if (choices.size() > 9) return cannot("it has more than nine options");
   for (const auto& choice : choices)
@@ -58,7 +58,8 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_option_symbols(const Shift&, const datasets::Sample& original,
+                                 const Shifted& shifted) {
   if (original.input != shifted.sample.input) return "the question changed";
   const auto& symbols = shifted.sample.symbols;
   if (symbols.size() != original.choices.size()) return "an option has no label";
@@ -81,8 +82,8 @@ Family option_symbols_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = true,
-          .plan = plan,
-          .check = check};
+          .plan = plan_option_symbols,
+          .check = check_option_symbols};
 }
 
 }  // namespace tasks::shift

@@ -12,10 +12,10 @@ namespace tasks::shift {
 namespace {
 
 constexpr std::array<size_t, 3> kBytes = {1024, 3072, 6144};
-constexpr std::string_view kGap = "\n\n=====\n\n";
+constexpr std::string_view kAfterPages = "\n\n=====\n\n";
 constexpr size_t kPerParagraph = 6, kShortestSentence = 40;
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_padding(const Request& r) {
   const size_t bytes = kBytes.at(static_cast<size_t>(r.shift.severity - 1));
   Draws draws(r.seed, r.sample.id, "padding", 0);
   const auto sentences =
@@ -27,11 +27,12 @@ Family::Plan plan(const Request& r) {
   }
   if (text.size() < bytes) return cannot("too few sentences share no word with it");
   if (is_code(r.sample)) text = wrapped(text) + "\n=====";
-  return {{text_before(r.sample, text, kGap, "pages")}, {}};
+  return {{text_before(r.sample, text, kAfterPages, "pages")}, {}};
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
-  auto put = text_put_before(original, shifted.sample, kGap);
+std::string check_padding(const Shift& s, const datasets::Sample& original,
+                          const Shifted& shifted) {
+  auto put = text_put_before(original, shifted.sample, kAfterPages);
   constexpr std::string_view kLine = "\n=====";
   if (put && is_code(original)) {
     if (!put->ends_with(kLine)) return "no line sets the pages apart";
@@ -55,8 +56,8 @@ Family padding_family() {
           .for_questions = true,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_padding,
+          .check = check_padding};
 }
 
 }  // namespace tasks::shift

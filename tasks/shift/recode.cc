@@ -80,7 +80,7 @@ const Sample* find_problem(const Shift& s, const std::string& id) {
   return found == all.end() ? nullptr : &*found;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_recode(const Request& r) {
   const Sample& s = r.sample;
   if (!r.shift.forms) return cannot("ReCode's official files were not given");
   const Sample* form = find_problem(r.shift, s.id);
@@ -107,7 +107,7 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift& s, const Sample& original, const Shifted& shifted) {
+std::string check_recode(const Shift& s, const Sample& original, const Shifted& shifted) {
   const Sample& now = shifted.sample;
   const Sample* form = s.forms ? find_problem(s, original.id) : nullptr;
   if (form == nullptr || now.input != form->input) return "the prompt is not the official file's";
@@ -133,8 +133,8 @@ Family recode_family() {
           .for_questions = false,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_recode,
+          .check = check_recode};
 }
 
 }  // namespace tasks::shift

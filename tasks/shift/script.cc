@@ -11,7 +11,7 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::array kPercent = {10, 25, 50};
+constexpr std::array kPercentOfWords = {10, 25, 50};
 
 // Unicode confusables (UTS 39) of lower-case Latin letters.
 constexpr std::array<std::pair<char, std::string_view>, 10> kTwins = {{{'a', "\u0430"},
@@ -72,7 +72,7 @@ std::string latin(std::string_view text) {
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_script(const Request& r) {
   const std::string& text = r.sample.input;
   if (latin(text) != text) return cannot("it has Cyrillic letters or accents of its own");
   if (looks_like_program(text)) return cannot("it has a program in it");
@@ -84,7 +84,7 @@ Family::Plan plan(const Request& r) {
     return cannot(fmt::format("fewer than {} words may be written otherwise", severity));
   Family::Plan out;
   const auto order = Draws(r.seed, r.sample.id, "script", 0).order(words.size());
-  for (size_t i = 0; i < share(words.size(), kPercent.at(severity - 1), severity); ++i) {
+  for (size_t i = 0; i < share(words.size(), kPercentOfWords.at(severity - 1), severity); ++i) {
     const Token& w = words[order[i]];
     auto other = disguised(w.core(text), r.shift.severity);
     if (other == w.core(text)) other = disguised(w.core(text), 2);  // only an accent fits
@@ -94,7 +94,7 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_script(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
   if (latin(shifted.sample.input) != original.input) return "the map does not give the original";
   return changed_token(original.input, shifted.sample.input, words_of_options(original));
 }
@@ -111,8 +111,8 @@ Family script_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_script,
+          .check = check_script};
 }
 
 }  // namespace tasks::shift

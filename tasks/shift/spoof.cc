@@ -9,7 +9,7 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::string_view kGap = "\n\n";
+constexpr std::string_view kAfterLooks = "\n\n";
 
 constexpr std::array<std::string_view, 4> kHeaders = {
     "[Advanced graduate qualifying examination, section on $\\mathcal{H}$-adapted inference]",
@@ -72,7 +72,7 @@ constexpr std::array<FixedTexts, 3> kDown = {FixedTexts(kEasy), FixedTexts(kEasi
 constexpr std::string_view kDownGap = " ";
 
 Family::Plan plan_up(const Request& r) {
-  return {{text_before(r.sample, drawn_texts(kUp, r, "spoof_up"), kGap, "looks hard")}, {}};
+  return {{text_before(r.sample, drawn_texts(kUp, r, "spoof_up"), kAfterLooks, "looks hard")}, {}};
 }
 
 Family::Plan plan_down(const Request& r) {
@@ -87,7 +87,7 @@ std::string check_texts(std::span<const FixedTexts> texts, std::string_view gap,
 }
 
 std::string check_up(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
-  return check_texts(kUp, kGap, s, original, shifted);
+  return check_texts(kUp, kAfterLooks, s, original, shifted);
 }
 
 std::string check_down(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {

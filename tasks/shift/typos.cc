@@ -11,9 +11,9 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::array kPercent = {2, 5, 10};
+constexpr std::array kPercentOfLetters = {2, 5, 10};
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_typos(const Request& r) {
   const std::string& text = r.sample.input;
   if (looks_like_program(text)) return cannot("it has a program in it");
   const auto kept = words_of_options(r.sample);
@@ -23,7 +23,7 @@ Family::Plan plan(const Request& r) {
   const auto severity = static_cast<size_t>(r.shift.severity);
   std::set<std::string> taken = words_of(text);
   taken.insert(kept.begin(), kept.end());
-  const size_t n = share(free.size(), kPercent.at(severity - 1), severity);
+  const size_t n = share(free.size(), kPercentOfLetters.at(severity - 1), severity);
   Family::Plan out;
   for (const size_t i : Draws(r.seed, r.sample.id, "typos", 0).order(free.size())) {
     if (out.edits.size() == n) break;
@@ -39,7 +39,7 @@ Family::Plan plan(const Request& r) {
   return out;
 }
 
-std::string check(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_typos(const Shift&, const datasets::Sample& original, const Shifted& shifted) {
   const auto kept = words_of_options(original);
   if (auto bad = changed_token(original.input, shifted.sample.input, kept); !bad.empty())
     return bad;
@@ -62,8 +62,8 @@ Family typos_family() {
           .for_questions = true,
           .for_code = false,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_typos,
+          .check = check_typos};
 }
 
 }  // namespace tasks::shift

@@ -12,7 +12,7 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::string_view kGap = "\n";
+constexpr std::string_view kAfterWrapper = "\n";
 
 constexpr std::array<std::string_view, 4> kPolite = {
     "Could you please help me with this?", "I would be grateful for an answer to this one, please.",
@@ -122,7 +122,7 @@ std::vector<Edit> rephrased(const std::string& text) {
   return out;
 }
 
-Family::Plan plan(const Request& r) {
+Family::Plan plan_wrapper(const Request& r) {
   Family::Plan out;
   if (r.shift.severity == 3) {
     if (is_code(r.sample) || !r.sample.test.empty())
@@ -132,7 +132,7 @@ Family::Plan plan(const Request& r) {
   }
   std::string text = drawn_texts(kTexts, r, "template");
   if (is_code(r.sample)) text = wrapped(text);
-  out.edits.insert(out.edits.begin(), text_before(r.sample, text, kGap, "wrapper"));
+  out.edits.insert(out.edits.begin(), text_before(r.sample, text, kAfterWrapper, "wrapper"));
   return out;
 }
 
@@ -142,7 +142,8 @@ bool is_phrase(const Edit& e) {
   return false;
 }
 
-std::string check(const Shift& s, const datasets::Sample& original, const Shifted& shifted) {
+std::string check_wrapper(const Shift& s, const datasets::Sample& original,
+                          const Shifted& shifted) {
   // The item as it should stand behind the wrapper.
   datasets::Sample item = original;
   for (const Edit& e : shifted.edits) {
@@ -152,7 +153,7 @@ std::string check(const Shift& s, const datasets::Sample& original, const Shifte
   if (s.severity == 3) {
     item.input = shifted.sample.input.substr(shifted.edits.front().after.size());
   }
-  auto put = text_put_before(item, shifted.sample, kGap);
+  auto put = text_put_before(item, shifted.sample, kAfterWrapper);
   if (!put) return "the item does not stand behind the wrapper";
   if (is_code(original)) {
     for (const auto& polite : kPolite)
@@ -177,8 +178,8 @@ Family wrapper_family() {
           .for_questions = true,
           .for_code = true,
           .needs_letters = false,
-          .plan = plan,
-          .check = check};
+          .plan = plan_wrapper,
+          .check = check_wrapper};
 }
 
 }  // namespace tasks::shift

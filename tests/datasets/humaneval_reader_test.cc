@@ -21,7 +21,7 @@ std::string line(std::string_view id, std::string_view entry = "f") {
       id, entry);
 }
 
-std::string error_of(std::string_view text) {
+std::string why_refused(std::string_view text) {
   try {
     parse_humaneval(text, "h.jsonl");
   } catch (const DataError& e) {
@@ -45,32 +45,33 @@ TEST(ParseHumanEval, ReadsPlainAndGzipAlikeAndTrimsNothing) {
 }
 
 TEST(ParseHumanEval, RefusesAnIdTwiceAndNamesBothLines) {
-  EXPECT_EQ(error_of(line("X/0") + line("X/1") + "\n" + line("X/0") + line("X/1")),
+  EXPECT_EQ(why_refused(line("X/0") + line("X/1") + "\n" + line("X/0") + line("X/1")),
             "h.jsonl:4: task_id \"X/0\" is on line 1 already (2 bad of 4 lines)");
 }
 
 TEST(ParseHumanEval, AllowsAnEntryPointTwice) {
-  EXPECT_EQ(error_of(line("a") + line("b")), "no error");
+  EXPECT_EQ(why_refused(line("a") + line("b")), "no error");
 }
 
 TEST(ParseHumanEval, RefusesMissingFieldsAndWrongTypes) {
-  EXPECT_THAT(error_of(line("X/0") + "{\"task_id\":\"X/1\"}\n"),
+  EXPECT_THAT(why_refused(line("X/0") + "{\"task_id\":\"X/1\"}\n"),
               HasSubstr("h.jsonl:2: field \"prompt\" is missing (1 bad of 2 lines)"));
-  EXPECT_THAT(error_of("{\"prompt\":\"x\"}"), HasSubstr("field \"task_id\" is missing"));
-  EXPECT_THAT(error_of("{\"task_id\":7}"),
+  EXPECT_THAT(why_refused("{\"prompt\":\"x\"}"), HasSubstr("field \"task_id\" is missing"));
+  EXPECT_THAT(why_refused("{\"task_id\":7}"),
               HasSubstr("field \"task_id\" is a number, expected a string"));
-  EXPECT_THAT(error_of("{\"task_id\":\"a\",\"prompt\":null}"), HasSubstr("\"prompt\" is a null"));
-  EXPECT_THAT(error_of(line("")), HasSubstr("field \"task_id\" is empty"));
+  EXPECT_THAT(why_refused("{\"task_id\":\"a\",\"prompt\":null}"),
+              HasSubstr("\"prompt\" is a null"));
+  EXPECT_THAT(why_refused(line("")), HasSubstr("field \"task_id\" is empty"));
 }
 
 TEST(ParseHumanEval, RefusesEntryPointsThatAreNoIdentifier) {
   for (const char* entry : {"", "2f", "f()", "a.b", "f;g", "f\\ng", "\\u00e9"})
-    EXPECT_THAT(error_of(line("X/0", entry)), HasSubstr("entry_point")) << entry;
+    EXPECT_THAT(why_refused(line("X/0", entry)), HasSubstr("entry_point")) << entry;
 }
 
 TEST(ParseHumanEval, RefusesATruncatedFile) {
   const std::string text = line("X/0") + line("X/1");
-  EXPECT_THAT(error_of(text.substr(0, text.size() - 5)), HasSubstr("h.jsonl:2: truncated"));
+  EXPECT_THAT(why_refused(text.substr(0, text.size() - 5)), HasSubstr("h.jsonl:2: truncated"));
 }
 
 TEST(ParseCompletions, KeepsOrderRepeatsAndEmptyCompletions) {

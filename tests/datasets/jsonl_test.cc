@@ -14,8 +14,8 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string error_of(std::string_view text, const JsonlLimits& limits = {},
-                     const InputLimits& input = {}) {
+std::string jsonl_error(std::string_view text, const JsonlLimits& limits = {},
+                        const InputLimits& input = {}) {
   try {
     parse_jsonl(text, "t.jsonl", limits, input);
   } catch (const DataError& e) {
@@ -71,56 +71,57 @@ TEST(ParseJsonl, ReadsALineOfHalfAMillionCharacters) {
 TEST(ParseJsonl, SaysThatALastLineIsTruncatedAtEveryCut) {
   const std::string first = "{\"a\":1}\n", last = R"({"ab":"c\u00e9","d":[12,true]})";
   for (size_t n = 1; n < last.size(); ++n)
-    EXPECT_THAT(error_of(first + last.substr(0, n)), HasSubstr("t.jsonl:2: truncated")) << n;
-  EXPECT_EQ(error_of(first + last), "no error");
+    EXPECT_THAT(jsonl_error(first + last.substr(0, n)), HasSubstr("t.jsonl:2: truncated")) << n;
+  EXPECT_EQ(jsonl_error(first + last), "no error");
 }
 
 TEST(ParseJsonl, NamesTheLineOfADamagedLine) {
-  EXPECT_THAT(error_of("{\"a\":1}\n{\"a\" 1}\n{\"a\":1}\n"),
+  EXPECT_THAT(jsonl_error("{\"a\":1}\n{\"a\" 1}\n{\"a\":1}\n"),
               HasSubstr("t.jsonl:2: byte 6: not JSON"));
-  EXPECT_THAT(error_of("{\"a\":1} x\n"), HasSubstr("t.jsonl:1: byte 9: not JSON"));
-  EXPECT_THAT(error_of("{\"a\":\n1}\n"), HasSubstr("t.jsonl:1:"));
-  EXPECT_THAT(error_of("{\"a\":'x'}\n"), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of("{\"a\":NaN}\n"), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of("{\"a\":\"\\ud800\"}\n"), HasSubstr("not JSON"));
+  EXPECT_THAT(jsonl_error("{\"a\":1} x\n"), HasSubstr("t.jsonl:1: byte 9: not JSON"));
+  EXPECT_THAT(jsonl_error("{\"a\":\n1}\n"), HasSubstr("t.jsonl:1:"));
+  EXPECT_THAT(jsonl_error("{\"a\":'x'}\n"), HasSubstr("not JSON"));
+  EXPECT_THAT(jsonl_error("{\"a\":NaN}\n"), HasSubstr("not JSON"));
+  EXPECT_THAT(jsonl_error("{\"a\":\"\\ud800\"}\n"), HasSubstr("not JSON"));
 }
 
 TEST(ParseJsonl, RefusesLinesThatAreNoObject) {
   for (const char* line : {"[1]", "1", "\"a\"", "null", "true"})
-    EXPECT_THAT(error_of(line), HasSubstr("t.jsonl:1: not an object")) << line;
+    EXPECT_THAT(jsonl_error(line), HasSubstr("t.jsonl:1: not an object")) << line;
 }
 
 TEST(ParseJsonl, RefusesANameTwiceAlsoInNestedObjects) {
-  EXPECT_THAT(error_of(R"({"a":1,"a":2})"), HasSubstr("the name \"a\" occurs twice"));
-  EXPECT_THAT(error_of(R"({"b":[{"a":1,"a":2}]})"), HasSubstr("the name \"a\" occurs twice"));
-  EXPECT_EQ(error_of(R"({"b":[{"a":1},{"a":2}],"a":3})"), "no error");
+  EXPECT_THAT(jsonl_error(R"({"a":1,"a":2})"), HasSubstr("the name \"a\" occurs twice"));
+  EXPECT_THAT(jsonl_error(R"({"b":[{"a":1,"a":2}]})"), HasSubstr("the name \"a\" occurs twice"));
+  EXPECT_EQ(jsonl_error(R"({"b":[{"a":1},{"a":2}],"a":3})"), "no error");
 }
 
 TEST(ParseJsonl, BoundsDepthWithoutRecursion) {
   std::string deep(1'000'000, '[');
-  EXPECT_THAT(error_of("{\"a\":" + deep), HasSubstr("nested deeper than 16"));
-  EXPECT_EQ(error_of(R"({"a":[[1]]})", {.max_depth = 3}), "no error");
-  EXPECT_THAT(error_of(R"({"a":[[[1]]]})", {.max_depth = 3}), HasSubstr("nested deeper than 3"));
+  EXPECT_THAT(jsonl_error("{\"a\":" + deep), HasSubstr("nested deeper than 16"));
+  EXPECT_EQ(jsonl_error(R"({"a":[[1]]})", {.max_depth = 3}), "no error");
+  EXPECT_THAT(jsonl_error(R"({"a":[[[1]]]})", {.max_depth = 3}), HasSubstr("nested deeper than 3"));
 }
 
 TEST(ParseJsonl, RefusesNumbersThatNoDoubleHolds) {
-  EXPECT_THAT(error_of("{\"a\":1e400}"), HasSubstr("number out of range"));
+  EXPECT_THAT(jsonl_error("{\"a\":1e400}"), HasSubstr("number out of range"));
 }
 
 TEST(ParseJsonl, RefusesNulInvalidUtf8AndEmptyInput) {
-  EXPECT_THAT(error_of(std::string_view("{\"a\":\"\0\"}", 9)), HasSubstr("t.jsonl:1: byte 6: NUL"));
-  EXPECT_THAT(error_of(R"({"a":"\u0000"})"), HasSubstr("U+0000"));
-  EXPECT_THAT(error_of("{\"a\":1}\n{\"a\":\"\xED\xA0\x80\"}"),
+  EXPECT_THAT(jsonl_error(std::string_view("{\"a\":\"\0\"}", 9)),
+              HasSubstr("t.jsonl:1: byte 6: NUL"));
+  EXPECT_THAT(jsonl_error(R"({"a":"\u0000"})"), HasSubstr("U+0000"));
+  EXPECT_THAT(jsonl_error("{\"a\":1}\n{\"a\":\"\xED\xA0\x80\"}"),
               HasSubstr("t.jsonl:2: byte 14: 0xed"));
-  EXPECT_THAT(error_of(""), HasSubstr("empty file"));
-  EXPECT_THAT(error_of("\n\n"), HasSubstr("empty file"));
+  EXPECT_THAT(jsonl_error(""), HasSubstr("empty file"));
+  EXPECT_THAT(jsonl_error("\n\n"), HasSubstr("empty file"));
 }
 
 TEST(ParseJsonl, HoldsTheLineLimit) {
-  EXPECT_EQ(error_of("{\"a\":\"xx\"}", {.max_line_bytes = 10}), "no error");
-  EXPECT_THAT(error_of("{}\n{\"a\":\"xxx\"}", {.max_line_bytes = 10}),
+  EXPECT_EQ(jsonl_error("{\"a\":\"xx\"}", {.max_line_bytes = 10}), "no error");
+  EXPECT_THAT(jsonl_error("{}\n{\"a\":\"xxx\"}", {.max_line_bytes = 10}),
               HasSubstr("t.jsonl:2: line of 11 bytes, the limit is 10"));
-  EXPECT_THAT(error_of("{\"a\":\"" + std::string(10u << 20, 'x') + "\"}"),
+  EXPECT_THAT(jsonl_error("{\"a\":\"" + std::string(10u << 20, 'x') + "\"}"),
               HasSubstr("limit is 4194304"));
 }
 
@@ -159,8 +160,8 @@ TEST(Gunzip, RefusesTrailingBytes) {
 
 TEST(Gunzip, BoundsTotalAndRatio) {
   const std::string bomb = gzip(std::string(8u << 20, 'x'));
-  EXPECT_THAT(error_of(bomb), HasSubstr("unpack to more than 200 times as many"));
-  EXPECT_THAT(error_of(bomb, {}, {.max_plain_bytes = 1u << 20, .max_gzip_ratio = 100'000}),
+  EXPECT_THAT(jsonl_error(bomb), HasSubstr("unpack to more than 200 times as many"));
+  EXPECT_THAT(jsonl_error(bomb, {}, {.max_plain_bytes = 1u << 20, .max_gzip_ratio = 100'000}),
               HasSubstr("more than the limit of 1048576 bytes"));
   EXPECT_EQ(gunzip(bomb, "t", {.max_gzip_ratio = 100'000}).size(), 8u << 20);
 }

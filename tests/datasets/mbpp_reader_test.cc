@@ -17,15 +17,15 @@ using testing::HasSubstr;
 constexpr const char* kTests =
     R"j(["assert f(1) == 2", "assert f (2)==3 ", "assert abs(f(3)) == 4"])j";
 
-std::string line(std::string_view id, std::string_view code = "def f(x):\\r\\n  return x + 1",
-                 std::string_view tests = kTests, std::string_view setup = "") {
+std::string mbpp_line(std::string_view id, std::string_view code = "def f(x):\\r\\n  return x + 1",
+                      std::string_view tests = kTests, std::string_view setup = "") {
   return fmt::format(
       R"({{"text":"Add one.","code":"{}","task_id":{},"test_setup_code":"{}","test_list":{},"challenge_test_list":[]}})"
       "\n",
       code, id, setup, tests);
 }
 
-std::string error_of(const std::string& text) {
+std::string mbpp_error(const std::string& text) {
   try {
     parse_mbpp(text, "m.jsonl");
   } catch (const DataError& e) {
@@ -36,7 +36,7 @@ std::string error_of(const std::string& text) {
 
 TEST(ParseMbpp, KeepsDemonstrationsAndTestProblemsInFileOrder) {
   std::string text;
-  for (const char* id : {"510", "1", "4", "2", "11", "3", "5", "511", "974"}) text += line(id);
+  for (const char* id : {"510", "1", "4", "2", "11", "3", "5", "511", "974"}) text += mbpp_line(id);
   for (const std::string& bytes : {text, gzip(text)}) {
     const auto samples = parse_mbpp(bytes, "m");
     std::vector<std::string> ids;
@@ -48,13 +48,13 @@ TEST(ParseMbpp, KeepsDemonstrationsAndTestProblemsInFileOrder) {
 
 // Those of other splits have assertions of several lines, and more than three.
 TEST(ParseMbpp, ReadsOnlyTheIdOfOtherProblems) {
-  const std::string text = line("600", "def f(x): return x", "[]") + line("11");
+  const std::string text = mbpp_line("600", "def f(x): return x", "[]") + mbpp_line("11");
   EXPECT_EQ(parse_mbpp(text, "m").size(), 1u);
-  EXPECT_THAT(error_of(text + line("600")), HasSubstr("task_id 600 is on line 1 already"));
+  EXPECT_THAT(mbpp_error(text + mbpp_line("600")), HasSubstr("task_id 600 is on line 1 already"));
 }
 
 TEST(ParseMbpp, MakesPromptTestsAndReference) {
-  const auto samples = parse_mbpp(line("11"), "m");
+  const auto samples = parse_mbpp(mbpp_line("11"), "m");
   ASSERT_EQ(samples.size(), 1u);
   const Sample& s = samples[0];
   EXPECT_EQ(s.input,
@@ -71,7 +71,7 @@ TEST(ParseMbpp, MakesPromptTestsAndReference) {
 // The functions that only the solution uses, and names within names, are no entry points.
 TEST(ParseMbpp, FindsTheOneFunctionThatTheAssertionsCall) {
   const auto entry = [](const char* code, const char* tests) {
-    return parse_mbpp(line("11", code, tests), "m").at(0).entry_point;
+    return parse_mbpp(mbpp_line("11", code, tests), "m").at(0).entry_point;
   };
   EXPECT_EQ(entry("def help(x): return x\\ndef f(x): return help(x)", kTests), "f");
   EXPECT_EQ(entry("def  sum (a): return a\\r\\ndef um(a): return a",
@@ -82,8 +82,8 @@ TEST(ParseMbpp, FindsTheOneFunctionThatTheAssertionsCall) {
 TEST(ParseMbpp, NamesOfTheSetupStandForTheProgramsOwn) {
   const auto s =
       parse_mbpp(
-          line("11", "def f(x): return x", kTests,
-               "root = Node(1) \\r\\nroot.left = Node(2)\\nif a == b: pass\\nb=3\\nroot = b"),
+          mbpp_line("11", "def f(x): return x", kTests,
+                    "root = Node(1) \\r\\nroot.left = Node(2)\\nif a == b: pass\\nb=3\\nroot = b"),
           "m")
           .at(0);
   EXPECT_THAT(s.test, testing::StartsWith("root = by_name(\"root\")\nb = by_name(\"b\")\ndef "));
@@ -91,12 +91,12 @@ TEST(ParseMbpp, NamesOfTheSetupStandForTheProgramsOwn) {
 }
 
 TEST(ParseMbpp, RefusesWhatItCannotJudgeAndNamesTheLine) {
-  EXPECT_EQ(error_of(line("11") + line("12") + line("11")),
+  EXPECT_EQ(mbpp_error(mbpp_line("11") + mbpp_line("12") + mbpp_line("11")),
             "m.jsonl:3: task_id 11 is on line 1 already (1 bad of 3 lines)");
   for (const char* id : {"0", "-3", "1.5", "\"11\"", "true", "99999999999"})
-    EXPECT_THAT(error_of(line(id)), HasSubstr("expected a positive integer")) << id;
+    EXPECT_THAT(mbpp_error(mbpp_line(id)), HasSubstr("expected a positive integer")) << id;
   const auto with_tests = [](const char* tests) {
-    return error_of(line("11", "def f(x): return x", tests));
+    return mbpp_error(mbpp_line("11", "def f(x): return x", tests));
   };
   EXPECT_THAT(with_tests(R"j(["assert f(1)"])j"), HasSubstr("holds 1 assertions, expected 3"));
   EXPECT_THAT(with_tests("\"assert f(1)\""), HasSubstr("is a string, expected an array"));
@@ -105,10 +105,10 @@ TEST(ParseMbpp, RefusesWhatItCannotJudgeAndNamesTheLine) {
               HasSubstr("is no single line"));
   EXPECT_THAT(with_tests(R"j(["assert g(1)", "assert f(1)", "assert f(3)"])j"),
               HasSubstr("every assertion calls 0 of the functions of \"code\", expected one"));
-  EXPECT_THAT(error_of(line("11", "def f(x): return x\\ndef g(x): return x",
-                            R"j(["assert f(g(1))", "assert f(g(1))", "assert f(g(3))"])j")),
+  EXPECT_THAT(mbpp_error(mbpp_line("11", "def f(x): return x\\ndef g(x): return x",
+                                   R"j(["assert f(g(1))", "assert f(g(1))", "assert f(g(3))"])j")),
               HasSubstr("calls 2 of the functions of \"code\" (f, g)"));
-  EXPECT_THAT(error_of("{\"task_id\":11}"), HasSubstr("field \"text\" is missing"));
+  EXPECT_THAT(mbpp_error("{\"task_id\":11}"), HasSubstr("field \"text\" is missing"));
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string error_of(std::string_view csv) {
+std::string mmlu_error(std::string_view csv) {
   try {
     parse_mmlu_csv(csv, "test/virology_test.csv", "mmlu", "virology", "test");
   } catch (const DataError& e) {
@@ -51,24 +51,25 @@ TEST(ParseMmluCsv, ABareQuoteAtTheEndOfAnUnquotedFieldSwallowsNoRecord) {
 }
 
 TEST(ParseMmluCsv, NamesLineBothCountsAndHowManyRecordsAreBad) {
-  EXPECT_EQ(error_of("q,1,2,3,4,A\n\"q\n2\",1,2,3,4,B\nq,1,2,3,A\nq,1,2,3,4,5,A\n"),
+  EXPECT_EQ(mmlu_error("q,1,2,3,4,A\n\"q\n2\",1,2,3,4,B\nq,1,2,3,A\nq,1,2,3,4,5,A\n"),
             "test/virology_test.csv:4: 5 fields, expected 6 (2 bad of 4 records)");
-  EXPECT_THAT(error_of("q,1,2,3,4,A\n\n"), HasSubstr(":2: 1 fields, expected 6"));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,A\n\n"), HasSubstr(":2: 1 fields, expected 6"));
 }
 
 TEST(ParseMmluCsv, RefusesAnswersOutsideAToDAndEmptyQuestions) {
-  EXPECT_THAT(error_of("q,1,2,3,4,E\n"),
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,E\n"),
               HasSubstr(":1: answer is \"E\", expected one of A, B, C, D"));
-  EXPECT_THAT(error_of("q,1,2,3,4,a\n"), HasSubstr("answer is \"a\""));
-  EXPECT_THAT(error_of("q,1,2,3,4,\n"), HasSubstr("answer is \"\""));
-  EXPECT_THAT(error_of("q,1,2,3,4,A \n"), HasSubstr("answer is \"A \""));
-  EXPECT_THAT(error_of("q,1,2,3,4,\x1b[31m\n"), HasSubstr("answer is \"\\x1b[31m\""));
-  EXPECT_THAT(error_of(",1,2,3,4,A\n"), HasSubstr("the question is empty"));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,a\n"), HasSubstr("answer is \"a\""));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,\n"), HasSubstr("answer is \"\""));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,A \n"), HasSubstr("answer is \"A \""));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,\x1b[31m\n"), HasSubstr("answer is \"\\x1b[31m\""));
+  EXPECT_THAT(mmlu_error(",1,2,3,4,A\n"), HasSubstr("the question is empty"));
 }
 
 TEST(ParseMmluCsv, TellsTheHubsHeaderAndIndexFormFromTheOriginal) {
-  EXPECT_THAT(error_of("question,subject,choices,answer\n"), HasSubstr(":1: 4 fields, expected 6"));
-  EXPECT_THAT(error_of("q,1,2,3,4,2\n"), HasSubstr("answer is \"2\""));
+  EXPECT_THAT(mmlu_error("question,subject,choices,answer\n"),
+              HasSubstr(":1: 4 fields, expected 6"));
+  EXPECT_THAT(mmlu_error("q,1,2,3,4,2\n"), HasSubstr("answer is \"2\""));
 }
 
 TEST(FindMmluFolder, TakesTheFolderItselfOrOneAbove) {

@@ -16,7 +16,7 @@ using test_support::run_all;
 using test_support::run_one;
 using test_support::TinyCheckpoint;
 
-void expect_same(const Completion& a, const Completion& b) {
+void expect_independent(const Completion& a, const Completion& b) {
   SCOPED_TRACE("request " + std::to_string(a.id));
   EXPECT_EQ(a.outcome, b.outcome);
   EXPECT_EQ(a.tokens, b.tokens);
@@ -53,7 +53,7 @@ TEST_P(Independence, OfBatchCompanionsBatchSizesStreamsAndThreads) {
     const auto engine = load(model, v.rows, v.streams, v.threads);
     const auto together = run_all(*engine, mixed_requests());
     ASSERT_EQ(together.size(), alone.size());
-    for (const auto& [id, completion] : alone) expect_same(completion, together.at(id));
+    for (const auto& [id, completion] : alone) expect_independent(completion, together.at(id));
   }
 }
 
@@ -75,7 +75,7 @@ TEST_P(Independence, OfCompanionsWithOtherBudgetsAndOfRanks) {
     const auto engine = load(model, v.rows, v.streams, v.threads, v.ranks);
     const auto together = run_all(*engine, requests);
     ASSERT_EQ(together.size(), alone.size());
-    for (const auto& [id, completion] : alone) expect_same(completion, together.at(id));
+    for (const auto& [id, completion] : alone) expect_independent(completion, together.at(id));
   }
 }
 
@@ -93,14 +93,14 @@ TEST(Independence, OfTheStepsThatMarginsAreSummedIn) {
   const Completion whole = run_one(*load(model), r);
   for (const int64_t rows : {1, 7, 33}) {
     SCOPED_TRACE(rows);
-    expect_same(whole, run_one(*load(model, rows, 1), r));
+    expect_independent(whole, run_one(*load(model, rows, 1), r));
   }
   const auto engine = load(model);
   for (const size_t n : {10, 77, 149}) {
     SCOPED_TRACE(n);
     Request with = r;
     with.prefix = engine->make_prefix({r.tokens.data(), n}, r.budget, nullptr);
-    expect_same(whole, run_one(*engine, with));
+    expect_independent(whole, run_one(*engine, with));
   }
 }
 
@@ -123,7 +123,7 @@ TEST(Independence, OfThePlaceWhereAPromptIsCutIntoPrefixAndRest) {
     Request with = r;
     with.prefix = engine->make_prefix({r.tokens.data(), n}, {}, nullptr);
     const Completion c = run_one(*engine, with);
-    expect_same(whole, c);
+    expect_independent(whole, c);
     // The last prompt token always runs: its logits are the answer.
     EXPECT_EQ(c.prefix_tokens, static_cast<int64_t>(std::min<size_t>(n, 139)));
   }
@@ -143,7 +143,7 @@ TEST(Independence, OfAPrefixThatManyRequestsShare) {
   }
   const auto a = run_all(*engine, plain), b = run_all(*engine, with);
   for (const auto& [id, completion] : a) {
-    expect_same(completion, b.at(id));
+    expect_independent(completion, b.at(id));
     EXPECT_EQ(completion.prefix_tokens, 0);
     EXPECT_EQ(b.at(id).prefix_tokens, 70);
   }
@@ -160,7 +160,7 @@ TEST(Independence, OfAPrefixThatIsNotTheirs) {
   other[80] ^= 1;
   r.prefix = engine->make_prefix(other, {}, nullptr);
   const Completion c = run_one(*engine, r);
-  expect_same(plain, c);
+  expect_independent(plain, c);
   EXPECT_EQ(c.prefix_tokens, 80);
 }
 
@@ -201,7 +201,7 @@ TEST(Independence, OfAnEarlierQueryWhoseValuesOverflowed) {
   late.continuations = {{4, 5}, {6, 7, 8}};
   mixed.push_back(late);
   const auto together = run_all(*engine, mixed);
-  for (const auto& [id, c] : before) expect_same(c, together.at(id));
+  for (const auto& [id, c] : before) expect_independent(c, together.at(id));
   int failed = 0;
   for (const auto& [id, c] : together) {
     if (id < 100) continue;
@@ -214,7 +214,7 @@ TEST(Independence, OfAnEarlierQueryWhoseValuesOverflowed) {
   }
   EXPECT_GT(failed, 6);
   const auto after = run_all(*engine, healthy);
-  for (const auto& [id, c] : before) expect_same(c, after.at(id));
+  for (const auto& [id, c] : before) expect_independent(c, after.at(id));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include "engine/parameters.h"
 #include "tests/engine/model_file/expect_refused.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 ModelConfig valid() {
@@ -110,4 +110,4 @@ TEST(ModelConfig, CountsSharedExpertsAsAlwaysActive) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

@@ -46,7 +46,7 @@ std::vector<Request> requests() {
   return test_support::with_mixed_budgets(test_support::mixed_requests(), 16, 2);
 }
 
-void expect_conserved(const ComputeLedger& booked, const ComputeLedger& launched) {
+void expect_conserved_nested(const ComputeLedger& booked, const ComputeLedger& launched) {
   for (int i = 0; i < engine::kParts; ++i) {
     const auto part = static_cast<Part>(i);
     EXPECT_EQ(booked.executed_flops(part), launched.executed_flops(part)) << part_name(part);
@@ -55,7 +55,7 @@ void expect_conserved(const ComputeLedger& booked, const ComputeLedger& launched
   EXPECT_GT(launched.executed_flops(Part::experts), 0u);
 }
 
-void expect_same(const Completion& a, const Completion& b) {
+void expect_independent_nested(const Completion& a, const Completion& b) {
   SCOPED_TRACE("request " + std::to_string(a.id));
   EXPECT_EQ(a.outcome, engine::Outcome::ok) << a.detail;
   EXPECT_EQ(a.outcome, b.outcome);
@@ -87,7 +87,7 @@ TEST_P(Nested, BooksWhatTheOpsDidInEveryBatchAndNoMoreThanIsUseful) {
         if (r.max_new_tokens > 0 && !r.continuations.empty()) continue;
         EXPECT_EQ(c.ledger.executed_flops(), c.ledger.useful_flops());
       }
-      expect_conserved(booked, engine->launched());
+      expect_conserved_nested(booked, engine->launched());
     }
   }
 }
@@ -110,7 +110,7 @@ TEST_P(Nested, BooksAPrefixOnceAndItsUsersAsIfTheyWereAlone) {
     EXPECT_EQ(c.ledger.useful_flops(), alone.at(id).ledger.useful_flops());
     EXPECT_LT(c.ledger.executed_flops(), alone.at(id).ledger.executed_flops());
   }
-  expect_conserved(booked, engine->launched());
+  expect_conserved_nested(booked, engine->launched());
 }
 
 TEST_P(Nested, IsBitwiseIndependentOfCompanionsThreadsAndRanks) {
@@ -131,7 +131,7 @@ TEST_P(Nested, IsBitwiseIndependentOfCompanionsThreadsAndRanks) {
       const auto engine = load(model, v.rows, v.streams, v.threads, v.ranks);
       const auto together = run_all(*engine, requests());
       ASSERT_EQ(together.size(), alone.size());
-      for (const auto& [id, c] : alone) expect_same(c, together.at(id));
+      for (const auto& [id, c] : alone) expect_independent_nested(c, together.at(id));
     }
   }
 }

@@ -9,18 +9,18 @@
 namespace op_cases {
 namespace {
 
-struct Shape {
+struct RoutingShape {
   int32_t n_shared, n_routed;
   int64_t m, d, width;
   bool shared_gate;
 };
-constexpr Shape kShapes[] = {{0, 64, 33, 128, 64, false}, {2, 14, 65, 72, 40, false},
-                             {0, 8, 5, 64, 96, false},    {1, 60, 40, 96, 48, true},
-                             {0, 16, 1, 576, 96, false},  {0, 128, 200, 64, 32, false},
-                             {4, 300, 17, 33, 7, false},  {0, 1, 3, 64, 64, false},
-                             {1, 0, 150, 64, 128, false}, {0, 16, 600, 64, 96, false}};
+constexpr RoutingShape kRoutingShapes[] = {
+    {0, 64, 33, 128, 64, false}, {2, 14, 65, 72, 40, false}, {0, 8, 5, 64, 96, false},
+    {1, 60, 40, 96, 48, true},   {0, 16, 1, 576, 96, false}, {0, 128, 200, 64, 32, false},
+    {4, 300, 17, 33, 7, false},  {0, 1, 3, 64, 64, false},   {1, 0, 150, 64, 128, false},
+    {0, 16, 600, 64, 96, false}};
 
-std::vector<float> scores_of(Pair& p, const Shape& s, bool ties) {
+std::vector<float> scores_of(Pair& p, const RoutingShape& s, bool ties) {
   auto v = p.normal(static_cast<size_t>(s.m * s.n_routed), 2);
   if (ties) {
     for (float& x : v) x = std::round(x * 2) / 2;
@@ -32,7 +32,7 @@ std::vector<float> scores_of(Pair& p, const Shape& s, bool ties) {
   return v;
 }
 
-std::vector<MoevalSelection> selections_of(const Shape& s) {
+std::vector<MoevalSelection> selections_of(const RoutingShape& s) {
   std::vector<MoevalSelection> out;
   for (int32_t k = 1; k <= 16; ++k) {
     for (int32_t rule = 0; rule < 4; ++rule) {
@@ -44,7 +44,7 @@ std::vector<MoevalSelection> selections_of(const Shape& s) {
   return out;
 }
 
-void check_shape(Pair& p, int32_t type, const Shape& s, kernels::GateRule gate, bool ties) {
+void check_shape(Pair& p, int32_t type, const RoutingShape& s, kernels::GateRule gate, bool ties) {
   const std::string name =
       fmt::format("{} {}+{} of {} gate {}{}", type_name(type), s.n_shared, s.n_routed, s.m,
                   static_cast<int>(gate), ties ? " ties" : "");
@@ -228,7 +228,7 @@ void check_routing(Pair& p, int32_t type) {
   check_route(p, type, 20, 128, 576);
   check_route(p, type, 9, 200, 33);
   int i = 0;
-  for (const Shape& s : kShapes) {
+  for (const RoutingShape& s : kRoutingShapes) {
     for (const bool ties : {false, true}) {
       check_shape(p, type, s, static_cast<kernels::GateRule>(i++ % 5), ties);
     }

@@ -20,7 +20,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::vector<int32_t> kGrid{1, 2, 4, 8};
+const std::vector<int32_t> kSweptGrid{1, 2, 4, 8};
 
 class AuditDetails : public testing::Test {
  protected:
@@ -31,7 +31,7 @@ class AuditDetails : public testing::Test {
     need.task = "planted";
     need.sample = need.cluster = sample;
     need.shift = form;
-    for (const int32_t g : kGrid) {
+    for (const int32_t g : kSweptGrid) {
       need.correct[g] = need.as_is[g] = needs > 0 && g >= needs ? 1 : 0;
       need.graded[g] = 1;
       need.flops[g] = 10 + 10 * g;
@@ -69,12 +69,12 @@ TEST_F(AuditDetails, GradedOutcomesAreOfPairsAndOfTheLargestK) {
     query(sample, 1, 2, "script:1");                                // no NLL
   }
   query("without", 1, 2);
-  const auto clean = graded_report({&queries_[0], &queries_[3], &queries_[6]}, kGrid);
+  const auto clean = graded_report({&queries_[0], &queries_[3], &queries_[6]}, kSweptGrid);
   EXPECT_EQ(clean.n, 3);
   EXPECT_NEAR(*clean.nll.value, 3.1, 1e-12);
   EXPECT_NEAR(*clean.regret.value, 1.1, 1e-12);
   EXPECT_FALSE(clean.regret.interval);  // too few
-  auto drifts = graded_drifts(twins_by_form(all()), kGrid);
+  auto drifts = graded_drifts(twins_by_form(all()), kSweptGrid);
   ASSERT_EQ(drifts.size(), 1u);
   EXPECT_EQ(drifts[0].form, "typos:1");
   EXPECT_EQ(drifts[0].n, 50);
@@ -144,7 +144,7 @@ TEST_F(AuditDetails, PartsThatAreServedWorseAreFoundAndNoOthers) {
   for (int i = 0; i < 20; ++i)
     labels.of_sample["mmlu/art/test/" + std::to_string(i)] =
         datasets::kOutsideDifficulties[size_t(i % 3)];
-  const auto parts = audit_parts(all(), kGrid, 0.1, &labels);
+  const auto parts = audit_parts(all(), kSweptGrid, 0.1, &labels);
   ASSERT_EQ(parts.size(), 3u + 3u + 3u);
   for (const auto& p : parts) {
     EXPECT_GE(p.p_bh, p.p);
@@ -157,10 +157,10 @@ TEST_F(AuditDetails, PartsThatAreServedWorseAreFoundAndNoOthers) {
   EXPECT_EQ(parts[1].name, "bees");
   EXPECT_EQ(parts[1].n, 20);
   EXPECT_EQ(parts[1].under.value, 1);
-  const auto said = part_findings(parts, allocation_report(all(), kGrid, 0.1));
+  const auto said = part_findings(parts, allocation_report(all(), kSweptGrid, 0.1));
   ASSERT_FALSE(said.empty());
   EXPECT_THAT(said[0], HasSubstr("subject bees: served worse than the rest"));
-  EXPECT_EQ(audit_parts(all(), kGrid, 0.1, nullptr).size(), 6u);
+  EXPECT_EQ(audit_parts(all(), kSweptGrid, 0.1, nullptr).size(), 6u);
 }
 
 TEST_F(AuditDetails, OutsideDifficultyIsHeldBesideKAndNeed) {
@@ -171,23 +171,23 @@ TEST_F(AuditDetails, OutsideDifficultyIsHeldBesideKAndNeed) {
     const auto d = size_t(i % 3);
     labels.of_sample[sample] = datasets::kOutsideDifficulties[d];
     // The need grows with it, k falls.
-    query(sample, kGrid[d], kGrid[2 - d]);
+    query(sample, kSweptGrid[d], kSweptGrid[2 - d]);
   }
   query("mmlu/y/test/0", 1, 1);  // without a label
-  const auto o = outside_report(all(), kGrid, labels);
+  const auto o = outside_report(all(), kSweptGrid, labels);
   ASSERT_TRUE(o);
   EXPECT_EQ(o->n, 30);
   EXPECT_NEAR(*o->spearman_k.value, -1, 1e-12);
   EXPECT_NEAR(*o->spearman_need.value, 1, 1e-12);
-  EXPECT_FALSE(outside_report(all(), kGrid, {}));
+  EXPECT_FALSE(outside_report(all(), kSweptGrid, {}));
 }
 
 TEST_F(AuditDetails, CalibrationHasIntervalsByQuestion) {
   for (int i = 0; i < 40; ++i) {
     AuditedQuery& q = query("s" + std::to_string(i), i % 2 == 0 ? 1 : 0, 1);
-    for (const int32_t k : kGrid) q.p_k[k] = i % 2 == 0 ? 0.75 : 0.25;
+    for (const int32_t k : kSweptGrid) q.p_k[k] = i % 2 == 0 ? 0.75 : 0.25;
   }
-  const auto p = prediction_report(all(), kGrid);
+  const auto p = prediction_report(all(), kSweptGrid);
   for (const auto& k : p.by_k) {
     EXPECT_EQ(k.calibration.n, 40);
     EXPECT_DOUBLE_EQ(*k.calibration.brier.value, 0.0625);
@@ -197,8 +197,8 @@ TEST_F(AuditDetails, CalibrationHasIntervalsByQuestion) {
   EXPECT_EQ(p.pooled.n, 160);
   EXPECT_DOUBLE_EQ(*p.pooled.brier.value, 0.0625);
   // One question off: the mean may move, and the interval says how far.
-  for (const int32_t k : kGrid) queries_[0].p_k[k] = 0;
-  const auto off = prediction_report(all(), kGrid);
+  for (const int32_t k : kSweptGrid) queries_[0].p_k[k] = 0;
+  const auto off = prediction_report(all(), kSweptGrid);
   ASSERT_TRUE(off.pooled.brier.interval);
   EXPECT_LT(off.pooled.brier.interval->lower, *off.pooled.brier.value);
   EXPECT_GT(off.pooled.brier.interval->upper, *off.pooled.brier.value);

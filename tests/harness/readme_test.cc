@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 const fs::path kRoot = MOEVAL_SOURCE_DIR;
 
-std::string read(const fs::path& path) {
+std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
@@ -39,7 +39,7 @@ std::vector<std::string> between(const std::string& text, const std::string& ope
 }
 
 TEST(Readme, ItsTaskFileIsATask) {
-  const auto examples = between(read(kRoot / "README.md"), "```json\n", "```");
+  const auto examples = between(read_file(kRoot / "README.md"), "```json\n", "```");
   ASSERT_EQ(examples.size(), 1u);
   const support::TempFolder folder;
   const auto task = tasks::make_task(folder.write("my_task.json", examples[0]).string());
@@ -49,7 +49,7 @@ TEST(Readme, ItsTaskFileIsATask) {
 
 TEST(Readme, TheFilesItNamesExist) {
   size_t n = 0;
-  for (const auto& quoted : between(read(kRoot / "README.md"), "`", "`")) {
+  for (const auto& quoted : between(read_file(kRoot / "README.md"), "`", "`")) {
     const std::string name = quoted.substr(0, quoted.find(' '));  // without options
     const size_t slash = name.find('/');
     if (slash == std::string::npos || name.find_first_of(" {}<~$*.") < slash) continue;
@@ -63,8 +63,8 @@ TEST(Readme, TheFilesItNamesExist) {
 }
 
 TEST(Readme, NamesEveryPackageThatIsInstalled) {
-  const std::string readme = read(kRoot / "README.md");
-  const auto lists = between(read(kRoot / "tests/packages"), "packages=(", ")");
+  const std::string readme = read_file(kRoot / "README.md");
+  const auto lists = between(read_file(kRoot / "tests/packages"), "packages=(", ")");
   ASSERT_FALSE(lists.empty());
   std::istringstream words(lists[0] + " libgtest-dev libgmock-dev");
   size_t n = 0;
@@ -74,7 +74,7 @@ TEST(Readme, NamesEveryPackageThatIsInstalled) {
 }
 
 TEST(Readme, ItsTableHasEveryExitCode) {
-  const std::string readme = read(kRoot / "README.md");
+  const std::string readme = read_file(kRoot / "README.md");
   for (int code = harness::kOk; code <= harness::kNondeterminism; ++code)
     EXPECT_THAT(readme, HasSubstr("\n| " + std::to_string(code) + " | "));
   EXPECT_THAT(readme, HasSubstr("\n| 130, 143 | "));

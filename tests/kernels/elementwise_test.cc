@@ -13,12 +13,12 @@ namespace {
 
 using cases::Data;
 
-constexpr int64_t kWidths[] = {1, 3, 8, 15, 16, 17, 64, 576, 1000};
+constexpr int64_t kRowWidths[] = {1, 3, 8, 15, 16, 17, 64, 576, 1000};
 constexpr double kUnit = 0x1p-24;  // half a unit in the last place, relative
 
 TEST(RmsNorm, AgreesWithTheReference) {
   kernels::ThreadPool pool(2);
-  for (int64_t n : kWidths) {
+  for (int64_t n : kRowWidths) {
     for (Data data : cases::kData) {
       const int64_t m = 40;
       const auto x = cases::activations(m * n, data, 1),
@@ -216,7 +216,7 @@ TEST(LogSumExp, SaysSoWhenThereIsNoFiniteAnswer) {
 
 TEST(Argmax, TakesTheSmallestIndexAmongTiesWhereverItLies) {
   cases::for_each_isa([&] {
-    for (int64_t n : kWidths) {
+    for (int64_t n : kRowWidths) {
       for (int64_t at = 0; at < n; at += 1 + n / 9) {
         std::vector<float> x(static_cast<size_t>(n), -3.0f);
         x[static_cast<size_t>(at)] = 1.5f;

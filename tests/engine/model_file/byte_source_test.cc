@@ -10,7 +10,7 @@
 #include "tests/engine/model_file/expect_refused.h"
 #include "tests/support/temp_folder.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 TEST(ByteSource, ReadsExactlyTheBytesAskedFor) {
@@ -69,4 +69,4 @@ TEST(ByteSource, SaysSoWhenTheFileBecameShorter) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

@@ -8,7 +8,7 @@
 
 #include "engine/model_file_error.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 
 template <typename F>
 void expect_refused(const F& load, std::string_view file, std::string_view words) {
@@ -24,4 +24,4 @@ void expect_refused(const F& load, std::string_view file, std::string_view words
   }
 }
 
-}  // namespace engine::testing
+}  // namespace engine::test_support

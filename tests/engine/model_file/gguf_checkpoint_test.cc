@@ -12,7 +12,7 @@
 #include "tests/engine/model_file/tiny_model.h"
 #include "tests/support/temp_folder.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 using support::GgufWriter;
@@ -302,4 +302,4 @@ TEST(GgufCheckpoint, SaysSoWhenTheFileBecameShorter) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

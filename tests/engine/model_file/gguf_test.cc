@@ -11,7 +11,7 @@
 #include "tests/engine/model_file/expect_refused.h"
 #include "tests/engine/model_file/tiny_model.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 using support::GgufWriter;
@@ -98,7 +98,7 @@ TEST(GgufFile, RefusesAKeyOfAnotherType) {
   refused([&] { f.u32("absent"); }, "'absent' is missing");
 }
 
-struct Mutation {
+struct GgufDamage {
   const char* name;
   std::function<void(GgufWriter&)> apply;
   const char* words;
@@ -109,7 +109,7 @@ std::string array_of(uint32_t element, uint64_t count, const std::string& data =
   return raw(element) + raw(count) + data;
 }
 
-const Mutation kMutations[] = {
+const GgufDamage kGgufDamages[] = {
     {"magic", [](GgufWriter& w) { w.magic = "GGML"; }, "magic"},
     {"version 0", [](GgufWriter& w) { w.version = 0; }, "version is 0"},
     {"version 1", [](GgufWriter& w) { w.version = 1; }, "version is 1"},
@@ -244,7 +244,7 @@ const Mutation kMutations[] = {
 };
 
 TEST(GgufFile, RefusesEveryMutationByItsName) {
-  for (const Mutation& m : kMutations) {
+  for (const GgufDamage& m : kGgufDamages) {
     SCOPED_TRACE(m.name);
     GgufWriter w = tiny_gguf();
     m.apply(w);
@@ -312,4 +312,4 @@ TEST(GgufFile, ReadsTheRealVocabularies) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

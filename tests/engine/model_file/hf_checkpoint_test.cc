@@ -13,7 +13,7 @@
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 using nlohmann::json;
@@ -283,4 +283,4 @@ TEST_F(HfCheckpoint, OpensEveryGoldenCheckpoint) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

@@ -19,7 +19,7 @@
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 using nlohmann::json;
@@ -31,7 +31,7 @@ std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(MOEVAL_SOURCE_DIR) / "tests/engine/golden" / name;
 }
 
-std::unique_ptr<Checkpoint> load(const GgufWriter& w) {
+std::unique_ptr<Checkpoint> load_moe(const GgufWriter& w) {
   return open_gguf_checkpoint(ByteSource::from_memory("moe.gguf", w.bytes()), "moe.gguf");
 }
 
@@ -60,7 +60,7 @@ TEST_P(MoeFamily, GgufGivesTheTensorsOfHuggingFaceInEveryLayout) {
   const auto hf = Checkpoint::open(golden(GetParam()));
   for (const auto layout : {ExpertLayout::stacked, ExpertLayout::fused, ExpertLayout::separate}) {
     SCOPED_TRACE(static_cast<int>(layout));
-    const auto gguf = load(support::moe_gguf(*hf, layout));
+    const auto gguf = load_moe(support::moe_gguf(*hf, layout));
     expect_same_config(gguf->config(), hf->config());
     const bool interleaved = gguf->config().rope.interleaved;
     EXPECT_EQ(interleaved, gguf->config().family == "mixtral");
@@ -186,7 +186,7 @@ TEST(MoeCheckpoint, AGgufKeySaysWhetherGateWeightsAreRenormalised) {
       GgufWriter w = support::moe_gguf(*Checkpoint::open(golden(name)), ExpertLayout::stacked);
       const std::string arch = w.keys.front().payload.substr(8);
       w.add_bool(arch + ".expert_weights_norm", renormalise);
-      EXPECT_EQ(load(w)->config().moe.renormalise, renormalise) << name;
+      EXPECT_EQ(load_moe(w)->config().moe.renormalise, renormalise) << name;
     }
   }
 }
@@ -196,10 +196,10 @@ TEST(MoeCheckpoint, TakesWidthsFromTheFeedForwardLengthWhereAGgufHasNoOther) {
   w.remove_key("qwen2moe.expert_feed_forward_length");
   w.remove_key("qwen2moe.expert_shared_feed_forward_length");
   w.set_u32("qwen2moe.feed_forward_length", 24);  // 3 experts of width 8
-  expect_refused([&] { load(w); }, "moe.gguf",
+  expect_refused([&] { load_moe(w); }, "moe.gguf",
                  "'blk.0.ffn_gate_shexp.weight' has shape [20, 32], want [24, 32]");
   w.add_u32("qwen2moe.expert_shared_feed_forward_length", 20);
-  EXPECT_EQ(load(w)->config().moe.d_expert, 8);
+  EXPECT_EQ(load_moe(w)->config().moe.d_expert, 8);
 }
 
 TEST(MoeCheckpoint, NamesTheStoredRowOfAnExpertThatHoldsANaN) {
@@ -209,7 +209,7 @@ TEST(MoeCheckpoint, NamesTheStoredRowOfAnExpertThatHoldsANaN) {
   w.tensor("blk.1.ffn_up_exps.weight")
       .data.replace(((5 * 8 + 3) * 32 + 7) * 4, 4, support::raw(nan));
   kernels::ThreadPool pool(1);
-  const auto checkpoint = load(w);
+  const auto checkpoint = load_moe(w);
   expect_refused([&] { load_weights(*checkpoint, pool); }, "moe.gguf",
                  "tensor blk.1.ffn_up_exps.weight: row 43 holds a NaN");
 }
@@ -276,9 +276,9 @@ TEST(MoeCheckpoint, RefusesAGgufThatContradictsItself) {
   for (const GgufMutation& m : cases) {
     SCOPED_TRACE(m.words);
     GgufWriter w = support::moe_gguf(*Checkpoint::open(golden(m.golden)), m.layout);
-    ASSERT_NO_THROW(load(w));
+    ASSERT_NO_THROW(load_moe(w));
     m.apply(w);
-    expect_refused([&] { load(w); }, "moe.gguf", m.words);
+    expect_refused([&] { load_moe(w); }, "moe.gguf", m.words);
   }
 }
 
@@ -337,4 +337,4 @@ TEST(MoeCheckpoint, RefusesAConfigThatContradictsItsTensors) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

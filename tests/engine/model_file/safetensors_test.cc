@@ -10,14 +10,14 @@
 #include "tests/support/safetensors_writer.h"
 #include "tests/support/temp_folder.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 namespace {
 
 using support::raw;
 using support::safetensors_bytes;
 using support::SafetensorsWriter;
 
-SafetensorsFile parse(std::string bytes) {
+SafetensorsFile parse_safetensors(std::string bytes) {
   return SafetensorsFile::parse(ByteSource::from_memory("m.safetensors", std::move(bytes)));
 }
 
@@ -34,7 +34,7 @@ TEST(SafetensorsFile, GivesBackEveryPlantedValue) {
   w.add("none", "F16", "[0, 7]", "");
   w.add("scalar", "I64", "[]", "12345678");
   w.header += "  ";
-  const SafetensorsFile f = parse(w.bytes());
+  const SafetensorsFile f = parse_safetensors(w.bytes());
   ASSERT_EQ(f.tensors().size(), 4u);
   const SafetensorsTensor* b = f.find("b");
   ASSERT_NE(b, nullptr);
@@ -98,11 +98,13 @@ TEST(SafetensorsFile, RefusesEveryBadEntry) {
   const auto file = [](const std::string& entry) {
     return safetensors_bytes(fmt::format(R"({{"t":{}}})", entry), "data");
   };
-  EXPECT_EQ(parse(file(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})")).tensors().size(),
+  EXPECT_EQ(parse_safetensors(file(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})"))
+                .tensors()
+                .size(),
             1u);
   for (const BadEntry& b : kBadEntries) {
     SCOPED_TRACE(b.entry);
-    expect_refused([&] { parse(file(b.entry)); }, "m.safetensors", b.words);
+    expect_refused([&] { parse_safetensors(file(b.entry)); }, "m.safetensors", b.words);
   }
 }
 
@@ -110,7 +112,7 @@ TEST(SafetensorsFile, RefusesEveryBadHeader) {
   const std::string entry = R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
   const auto refused = [](std::string bytes, const char* words) {
     SCOPED_TRACE(words);
-    expect_refused([&] { parse(bytes); }, "m.safetensors", words);
+    expect_refused([&] { parse_safetensors(bytes); }, "m.safetensors", words);
   };
   for (const uint64_t n : {uint64_t{0}, uint64_t{1}, uint64_t{100'000'001}, uint64_t{1} << 31,
                            uint64_t{1} << 63, UINT64_MAX, UINT64_MAX - 7}) {
@@ -141,9 +143,9 @@ TEST(SafetensorsFile, RefusesEveryBadHeader) {
 
 TEST(SafetensorsFile, RefusesTheFileCutAtEveryByte) {
   const std::string whole = two_tensors().bytes();
-  ASSERT_EQ(parse(whole).tensors().size(), 2u);
+  ASSERT_EQ(parse_safetensors(whole).tensors().size(), 2u);
   for (size_t n = 0; n < whole.size(); ++n) {
-    expect_refused([&] { parse(whole.substr(0, n)); }, "m.safetensors", "");
+    expect_refused([&] { parse_safetensors(whole.substr(0, n)); }, "m.safetensors", "");
   }
 }
 
@@ -156,7 +158,7 @@ TEST(SafetensorsFile, SurvivesEveryByteChanged) {
       std::string bytes = whole;
       bytes[at] = static_cast<char>(c);
       try {
-        const SafetensorsFile f = parse(bytes);
+        const SafetensorsFile f = parse_safetensors(bytes);
         for (const SafetensorsTensor& t : f.tensors()) {
           ASSERT_LE(t.offset + t.size_bytes, whole.size());
         }
@@ -240,4 +242,4 @@ TEST_F(ShardedFolder, SaysWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace engine::testing
+}  // namespace engine::test_support

@@ -7,7 +7,7 @@
 
 #include "tests/support/gguf_writer.h"
 
-namespace engine::testing {
+namespace engine::test_support {
 
 inline std::vector<float> planted(size_t tensor, size_t n) {
   std::vector<float> v(n);
@@ -62,4 +62,4 @@ inline support::GgufWriter tiny_gguf(const std::string& arch = "llama", bool tie
   return w;
 }
 
-}  // namespace engine::testing
+}  // namespace engine::test_support
