@@ -16,10 +16,13 @@
 #include "datasets/ladder_suite.h"
 #include "datasets/manifest.h"
 #include "datasets/mbpp_reader.h"
+#include "datasets/mmlu_pro_reader.h"
 #include "datasets/mmlu_reader.h"
 #include "datasets/pinned_reader.h"
 #include "datasets/prompt_reader.h"
 #include "datasets/sha256.h"
+#include "datasets/subject_files.h"
+#include "datasets/text_sets.h"
 
 namespace datasets {
 namespace {
@@ -106,7 +109,8 @@ const SingleFile& single_file(std::string_view name) {
       {"harmbench",
        "harmbench_behaviors_text_all.csv",
        {"harmbench/behavior_datasets", "harmbench", "behavior_datasets", ""},
-       parse_harmbench}};
+       parse_harmbench},
+      {"mmlu_pro", "test.jsonl", {"mmlu-pro", "mmlu_pro"}, parse_mmlu_pro}};
   for (const SingleFile& s : kAll)
     if (s.name == name) return s;
   throw DataError(fmt::format("the manifest names {}, which has no reader", name));
@@ -134,6 +138,18 @@ Dataset load_single_file(const PinnedDataset& pins, const fs::path& file,
   d.origin = reader.origin();
   d.sha256 = reader.sha256();
   return d;
+}
+
+std::optional<fs::path> find_files(const PinnedDataset& pins, const fs::path& root) {
+  if (pins.name == "mmlu") return find_mmlu_folder(root);
+  if (has_subject_files(pins.name)) return find_subject_files(pins, root);
+  return find_single_file(pins.name, root);
+}
+
+Dataset load_files(const PinnedDataset& pins, const fs::path& found, const LoadOptions& options) {
+  if (pins.name == "mmlu") return load_mmlu(pins, found, options);
+  if (has_subject_files(pins.name)) return load_subject_files(pins, found, may_differ(options));
+  return load_single_file(pins, found, options);
 }
 
 // Embedded files of "mmlu_embedded" and split, or of "humaneval_embedded".
@@ -262,10 +278,11 @@ Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
       throw DataError(
           fmt::format("{}: no such folder (looking for data set {})", root.string(), name));
     looked += (looked.empty() ? "" : ", ") + root.string();
-    const auto found = is_mmlu ? find_mmlu_folder(root) : find_single_file(name, root);
+    const bool is_text = is_text_set(name);
+    const auto found = is_text ? find_text_set(name, root) : find_files(*pins, root);
     if (!found) continue;
-    Dataset d =
-        is_mmlu ? load_mmlu(*pins, *found, options) : load_single_file(*pins, *found, options);
+    Dataset d = is_text ? load_text_set(*pins, *found, root, may_differ(options))
+                        : load_files(*pins, *found, options);
     d.name = name;
     d.licence = pins->licence;
     return d;

@@ -15,7 +15,7 @@
 namespace datasets {
 
 struct LoadOptions {
-  std::string split = "test";     // MMLU: dev, val or test; the code suites have test only
+  std::string split = "test";     // MMLU: dev, val or test; the others have test only
   bool require_official = false;  // no embedded suite, no unpinned file: origin will be "official"
   // Accept files whose SHA-256 is not pinned, and a folder with some of the subjects only; origin
   // is then "unverified". Ignored with require_official.
@@ -31,8 +31,10 @@ struct DatasetInfo {
   bool is_embedded = false;
 };
 
-// mmlu, humaneval, humaneval_plus, mbpp, recode, xstest, harmbench (official); mmlu_embedded,
-// humaneval_embedded, ladder, ladder_train, ladder_shifted (in the program).
+// mmlu, humaneval, humaneval_plus, mbpp, recode, xstest, harmbench, gsm8k, gsm_plus, bbh, cmmlu,
+// mmlu_pro, mmlu_redux
+// (official); mmlu_embedded, humaneval_embedded, ladder, ladder_train, ladder_shifted (in the
+// program).
 std::vector<DatasetInfo> dataset_infos();
 
 // Looks for the data set's files in each root in turn; the first that has them is used:
@@ -46,6 +48,13 @@ std::vector<DatasetInfo> dataset_infos();
 //   xstest         xstest_prompts.csv in ROOT/xstest or ROOT
 //   harmbench      harmbench_behaviors_text_all.csv in ROOT/harmbench/behavior_datasets,
 //                  ROOT/harmbench, ROOT/behavior_datasets or ROOT
+//   gsm8k          {test,train}.jsonl[.gz] in ROOT/gsm8k or ROOT/grade_school_math/data
+//   gsm_plus       gsmplus_testmini.jsonl[.gz] in ROOT/gsm-plus, ROOT/gsm_plus or ROOT; GSM8K's
+//                  training file as above in the same root
+//   bbh            bbh/*.json and cot-prompts/*.txt in ROOT/bbh, ROOT/BIG-Bench-Hard or ROOT
+//   cmmlu          ROOT/cmmlu, ROOT/cmmlu/data, ROOT/data or ROOT itself with {dev,test}/*.csv
+//   mmlu_pro       test.jsonl[.gz] in ROOT/mmlu-pro or ROOT/mmlu_pro
+//   mmlu_redux     mmlu_*.csv in ROOT/mmlu-redux/mmlu_redux, ROOT/mmlu_redux or ROOT
 // Found nowhere: of mmlu and humaneval the embedded suite (Dataset::name "mmlu_embedded", sample
 // ids "mmlu_embedded/...", "Embedded/N", origin "embedded"), unless require_official. DataError:
 // unknown name (with the nearest) or split; a root that does not exist; files missing, damaged, or

@@ -10,8 +10,9 @@ namespace {
 
 class CsvParser {
  public:
-  CsvParser(std::string_view bytes, const std::string& name, const CsvLimits& limits)
-      : bytes_(bytes), name_(name), limits_(limits) {}
+  CsvParser(std::string_view bytes, const std::string& name, const CsvLimits& limits,
+            char delimiter)
+      : bytes_(bytes), name_(name), limits_(limits), delimiter_(delimiter) {}
 
   std::vector<CsvRecord> parse() {
     require_text(bytes_, name_);
@@ -38,7 +39,7 @@ class CsvParser {
         throw DataError(fmt::format("{}:{}: more than {} fields in a record", name_, line_,
                                     limits_.max_fields));
       r.fields.push_back(at('"') ? quoted() : unquoted());
-      if (at(',')) {
+      if (at(delimiter_)) {
         ++pos_;
         continue;
       }
@@ -55,7 +56,7 @@ class CsvParser {
     const size_t begin = pos_;
     for (; pos_ < bytes_.size(); ++pos_) {
       const char c = bytes_[pos_];
-      if (c == ',' || c == '\n') break;
+      if (c == delimiter_ || c == '\n') break;
       if (c == '\r') {
         if (pos_ + 1 < bytes_.size() && bytes_[pos_ + 1] == '\n') break;
         throw DataError(
@@ -77,7 +78,7 @@ class CsvParser {
       text.append(bytes_, begin, pos_ - begin);
       ++pos_;
       if (!at('"')) {
-        const bool ends = pos_ == bytes_.size() || at(',') || at('\n') ||
+        const bool ends = pos_ == bytes_.size() || at(delimiter_) || at('\n') ||
                           (at('\r') && bytes_.substr(pos_).starts_with("\r\n"));
         if (ends) return text;
         throw DataError(fmt::format("{}:{}: byte {}: 0x{:02x} after the closing quote of a field",
@@ -100,6 +101,7 @@ class CsvParser {
   std::string_view bytes_;
   const std::string& name_;
   const CsvLimits& limits_;
+  char delimiter_;
   size_t pos_ = 0;
   size_t line_ = 1;
   size_t record_begin_ = 0;
@@ -109,8 +111,8 @@ class CsvParser {
 }  // namespace
 
 std::vector<CsvRecord> parse_csv(std::string_view bytes, const std::string& name,
-                                 const CsvLimits& limits) {
-  return CsvParser(bytes, name, limits).parse();
+                                 const CsvLimits& limits, char delimiter) {
+  return CsvParser(bytes, name, limits, delimiter).parse();
 }
 
 }  // namespace datasets

@@ -24,10 +24,11 @@ struct CsvRecord {
   std::vector<std::string> fields;
 };
 
-// `name` opens every message. DataError with file, line or byte, and the value found: empty input,
-// NUL, invalid UTF-8, unterminated quote (with the line where it opens), text after a closing
-// quote, CR without LF outside quotes, or a limit.
+// `name` opens every message; `delimiter` is an ASCII character other than a quote or line break.
+// DataError with file, line or byte, and the value found: empty input, NUL, invalid UTF-8,
+// unterminated quote (with the line where it opens), text after a closing quote, CR without LF
+// outside quotes, or a limit.
 std::vector<CsvRecord> parse_csv(std::string_view bytes, const std::string& name,
-                                 const CsvLimits& = {});
+                                 const CsvLimits& = {}, char delimiter = ',');
 
 }  // namespace datasets

@@ -7,58 +7,11 @@
 #include <map>
 #include <set>
 
-#include "datasets/csv.h"
-#include "datasets/data_error.h"
+#include "datasets/csv_table.h"
 #include "datasets/input_bytes.h"
 
 namespace datasets {
 namespace {
-
-// Records of a CSV file whose first one names the columns.
-class Table {
- public:
-  Table(std::string_view bytes, const std::string& file)
-      : file_(file), records_(parse_csv(bytes, file)) {}
-
-  size_t column(std::string_view name) const {
-    const auto& names = records_.front().fields;
-    const auto found = std::find(names.begin(), names.end(), name);
-    if (found == names.end())
-      throw DataError(fmt::format("{}:{}: no column {}", file_, records_.front().line, name));
-    return static_cast<size_t>(found - names.begin());
-  }
-  size_t size() const { return records_.size() - 1; }
-  const std::string& cell(size_t row, size_t column) const {
-    const auto& fields = records_[row + 1].fields;
-    if (fields.size() != records_.front().fields.size())
-      fail(row, fmt::format("{} fields, the header has {}", fields.size(),
-                            records_.front().fields.size()));
-    return fields[column];
-  }
-  [[noreturn]] void fail(size_t row, const std::string& what) const {
-    throw DataError(fmt::format("{}:{}: {}", file_, records_[row + 1].line, what));
-  }
-  // Part of an id: letters, digits, '_' and '-'.
-  const std::string& word(size_t row, size_t column, std::string_view name) const {
-    const std::string& w = cell(row, column);
-    const auto fits = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-             c == '_' || c == '-';
-    };
-    if (w.empty() || w.size() > 80 || !std::all_of(w.begin(), w.end(), fits))
-      fail(row, fmt::format("{} is {}, want 1 to 80 letters, digits, _ or -", name, printable(w)));
-    return w;
-  }
-  const std::string& text(size_t row, size_t column, std::string_view name) const {
-    const std::string& t = cell(row, column);
-    if (t.empty()) fail(row, fmt::format("the {} is empty", name));
-    return t;
-  }
-
- private:
-  const std::string& file_;
-  std::vector<CsvRecord> records_;
-};
 
 std::string theme_of(const std::string& type) {
   constexpr std::string_view kContrast = "contrast_";
@@ -71,7 +24,7 @@ std::string theme_of(const std::string& type) {
 }  // namespace
 
 std::vector<Sample> parse_xstest(std::string_view bytes, const std::string& file) {
-  const Table t(bytes, file);
+  const CsvTable t(bytes, file);
   const size_t prompt = t.column("prompt"), type = t.column("type"), label = t.column("label");
   std::map<std::string, int> seen;  // prompts of a label and theme
   std::vector<Sample> out;
@@ -91,7 +44,7 @@ std::vector<Sample> parse_xstest(std::string_view bytes, const std::string& file
 }
 
 std::vector<Sample> parse_harmbench(std::string_view bytes, const std::string& file) {
-  const Table t(bytes, file);
+  const CsvTable t(bytes, file);
   const size_t behavior = t.column("Behavior"), category = t.column("FunctionalCategory"),
                context = t.column("ContextString"), id = t.column("BehaviorID");
   std::set<std::string> ids;

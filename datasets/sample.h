@@ -33,6 +33,9 @@ struct Dataset {
   std::vector<Sample> demonstrations;  // MMLU dev rows, same order
   // By subset: what the set's own prompts say before their first example; mostly none.
   std::map<std::string, std::string> instructions;
+  // By subset: what prompts call it, where that is not its own words ("天文学" of CMMLU's
+  // astronomy).
+  std::map<std::string, std::string> subject_names;
 };
 
 }  // namespace datasets

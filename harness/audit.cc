@@ -179,6 +179,7 @@ TaskAudit audit_task(const std::vector<AuditedQuery>& queries, Reader& reader,
                      const datasets::OutsideLabels* labels, const RoutedExperts& experts) {
   TaskAudit out;
   out.task = task.task.name;
+  out.data_shift = tasks::data_shift_of(task.task.config_json);
   out.chance = task.task.chance;
   Queries all, known, clean;
   std::map<std::string, Queries> shifted;

@@ -19,6 +19,7 @@
 #include "harness/robustness.h"
 #include "harness/sweep_report.h"
 #include "harness/worst_queries.h"
+#include "tasks/data_shift.h"
 
 namespace harness {
 
@@ -33,6 +34,7 @@ struct AuditSettings {
 
 struct TaskAudit {
   std::string task;
+  tasks::DataShift data_shift = tasks::DataShift::none;
   std::optional<double> chance;
   int64_t n_clean = 0;                // queries as they are, with a known need
   int64_t n_seen = 0;                 // of clean.n: in the policy's training

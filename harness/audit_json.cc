@@ -137,6 +137,7 @@ json to_json(const OutsideReport& o) {
 
 json to_json(const TaskAudit& t, const std::vector<int32_t>& grid) {
   json j{{"task", t.task},
+         {"data_shift", tasks::data_shift_name(t.data_shift)},
          {"chance", t.chance ? json(*t.chance) : json()},
          {"n", t.clean.n},
          {"n_seen_in_training", t.n_seen},

@@ -250,6 +250,8 @@ void render_task(const Audit& audit, const TaskAudit& t, Page* page) {
   page->heading(fmt::format("{}  (n {}, chance {})", t.task, t.clean.n,
                             t.chance ? fmt::format("{:.2f}", *t.chance) : "n/a"),
                 2);
+  if (const auto note = tasks::data_shift_note(t.data_shift); !note.empty())
+    page->prose(fmt::format("These questions are {}.", note));
   for (const auto& f : findings(t, audit.grid)) page->item(f);
   page->heading("What the questions need, and what they were granted", 3);
   page->table(needs_table(t));

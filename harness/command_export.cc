@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
@@ -166,7 +168,10 @@ int command_export(const ExportOptions& o) {
       fmt::print(stderr, "note: {} marks nothing and is left out\n", t.task.name);
       continue;
     }
-    const bool by_subject = t.task.suite == "mmlu";
+    // Of these, ids count within a subject.
+    constexpr std::array kBySubject = {"mmlu", "cmmlu", "mmlu_redux", "bbh"};
+    const bool by_subject =
+        std::find(kBySubject.begin(), kBySubject.end(), t.task.suite) != kBySubject.end();
     const std::string filter = t.task.metric == "pass@1" ? "create_test" : "none";
     std::map<std::string, ExportedTask> parts;
     results::AttemptFilter select;

@@ -46,18 +46,20 @@ int command_ls(const LsOptions& o) {
                          {"shots", Align::right},
                          {"chance", Align::right},
                          {"data"},
+                         {"shift"},
                          {"what"}});
   for (const auto& name : tasks::task_names()) {
     const auto t = tasks::make_task(name);
     const auto chance = t->chance();
     tasks_table.add({name, t->metric(), std::to_string(t->num_fewshot()),
                      chance ? fmt::format("{:.2f}", *chance) : "n/a", t->dataset(),
-                     t->description()});
+                     std::string(tasks::data_shift_name(t->data_shift())), t->description()});
     j["tasks"].push_back({{"name", name},
                           {"metric", t->metric()},
                           {"num_fewshot", t->num_fewshot()},
                           {"chance", chance ? json(*chance) : json()},
                           {"dataset", t->dataset()},
+                          {"data_shift", tasks::data_shift_name(t->data_shift())},
                           {"version", t->version()},
                           {"description", t->description()}});
   }

@@ -19,7 +19,7 @@ constexpr int kInfraTries = 3;  // the machinery's own failures are tried again,
 tasks::Score mark(const tasks::Task& task, const datasets::Sample& sample,
                   const tasks::Answer& answer, bool generate, tasks::Sandbox* sandbox) {
   tasks::Score score;
-  if (!generate && task.runs_code() && answer.status == tasks::Answer::Status::ok) {
+  if (!generate && task.generates() && answer.status == tasks::Answer::Status::ok) {
     score.state = tasks::Score::State::unscored;
     score.verdict = tasks::Verdict::not_run;
     score.detail = "not generated";

@@ -94,6 +94,8 @@ std::vector<tasks::Shift> shifts_of(const RunSpec& spec, const tasks::Task& task
     if (family == tasks::ShiftFamily::ladder_cue && !datasets::is_ladder_name(task.dataset()))
       why = "it changes a word that only the ladder's questions have";
     if (why.empty()) why = why_not_recode(shift, task);
+    if (why.empty() && !task.question_may_be_edited() && tasks::edits_question(shift))
+      why = "its answers depend on the letters of the question";
     if (!task.is_marked()) why = "it has no right answer that a shift would keep";
     if (why.empty())
       out.push_back(shift);

@@ -87,7 +87,8 @@ nlohmann::json spec_json(const RunSpec& s, const engine::Engine& engine) {
 }
 
 std::string gold_of(const datasets::Sample& s) {
-  return s.answer >= 0 ? std::string(1, static_cast<char>('A' + s.answer)) : s.entry_point;
+  if (s.answer >= 0) return std::string(1, static_cast<char>('A' + s.answer));
+  return s.target.empty() ? s.entry_point : s.target;
 }
 
 // Everything that decides, of each policy.

@@ -4,6 +4,7 @@
 #include "tasks/choice_task.h"
 #include "tasks/code_task.h"
 #include "tasks/definitions.h"
+#include "tasks/match_task.h"
 #include "tasks/prompt_task.h"
 #include "tasks/task.h"
 #include "tasks/task_file.h"
@@ -48,6 +49,7 @@ std::unique_ptr<Task> make_task(std::string_view name, const TaskOptions& option
       throw TaskError(fmt::format("num_fewshot is {}, want 0 or more", *options.num_fewshot));
     set_num_fewshot(spec, *options.num_fewshot);
   }
+  if (spec.kind == TaskSpec::Kind::match) return std::make_unique<MatchTask>(std::move(spec));
   if (spec.kind == TaskSpec::Kind::code) return std::make_unique<CodeTask>(std::move(spec));
   return std::make_unique<ChoiceTask>(std::move(spec));
 }

@@ -14,8 +14,10 @@ namespace {
 
 std::string letter(size_t i) { return std::string(1, static_cast<char>('A' + i)); }
 
-std::string words(std::string_view subject) {
-  std::string out(subject);
+std::string subject_of(const datasets::Sample& sample, const datasets::Dataset& dataset) {
+  const auto name = dataset.subject_names.find(sample.subset);
+  if (name != dataset.subject_names.end()) return name->second;
+  std::string out = sample.subset;
   std::replace(out.begin(), out.end(), '_', ' ');
   return out;
 }
@@ -92,12 +94,13 @@ bool ChoiceTask::has_lettered_options() const {
   return spec_.item.count("lettered_choices") > 0 && spec_.option.count("choice") == 0;
 }
 
-std::string ChoiceTask::render_item(const PromptTemplate& item, const datasets::Sample& sample,
+std::string ChoiceTask::render_item(const PromptTemplate& item, const std::string& subject,
+                                    const datasets::Sample& sample,
                                     const std::vector<std::string>& symbols,
                                     std::pair<size_t, size_t>* question) const {
   const std::string_view text =
       spec_.strip_question ? strip(sample.input) : std::string_view(sample.input);
-  const std::string subject = words(sample.subset), choices = lettered_choices(sample, symbols);
+  const std::string choices = lettered_choices(sample, symbols);
   return item.render({{"subject", subject}, {"question", text}, {"lettered_choices", choices}},
                      "question", question);
 }
@@ -119,7 +122,7 @@ Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset&
   Query q;
   q.kind = Query::Kind::choose;
   q.sample_id = sample.id;
-  const std::string subject = words(sample.subset);
+  const std::string subject = subject_of(sample, dataset);
   q.header = header.render({{"subject", subject}});
   for (const datasets::Sample& row : dataset.demonstrations) {
     if (static_cast<int>(q.demonstrations.size()) == spec_.num_fewshot) break;
@@ -127,7 +130,7 @@ Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset&
     assert(row.answer >= 0 && static_cast<size_t>(row.answer) < row.choices.size());
     std::pair<size_t, size_t> unused;
     // Demonstrations show the labels that the question will show.
-    q.demonstrations.push_back(render_item(item, row, sample.symbols, &unused) +
+    q.demonstrations.push_back(render_item(item, subject, row, sample.symbols, &unused) +
                                render_option(row, sample.symbols, static_cast<size_t>(row.answer)) +
                                spec_.separator);
   }
@@ -135,7 +138,7 @@ Query ChoiceTask::query(const datasets::Sample& sample, const datasets::Dataset&
     throw TaskError(fmt::format(
         "task {}: {} has {} demonstrations in data set {}, num_fewshot is {}", spec_.name,
         quote(sample.subset), q.demonstrations.size(), dataset.name, spec_.num_fewshot));
-  q.item = render_item(item, sample, sample.symbols, &q.question);
+  q.item = render_item(item, subject, sample, sample.symbols, &q.question);
   q.truncation = spec_.truncation;
   q.max_prompt_tokens = spec_.max_prompt_tokens;
   for (size_t i = 0; i < sample.choices.size(); ++i)

@@ -33,8 +33,8 @@ class ChoiceTask final : public Task {
   Score score(const datasets::Sample&, const Answer&, Sandbox*) const override;
 
  private:
-  std::string render_item(const PromptTemplate& item, const datasets::Sample&,
-                          const std::vector<std::string>& symbols,
+  std::string render_item(const PromptTemplate& item, const std::string& subject,
+                          const datasets::Sample&, const std::vector<std::string>& symbols,
                           std::pair<size_t, size_t>* question) const;
   std::string render_option(const datasets::Sample&, const std::vector<std::string>& symbols,
                             size_t i) const;

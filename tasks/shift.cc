@@ -120,9 +120,9 @@ Sample replay(const Sample& from, const std::vector<Edit>& edits, bool back) {
 
 bool same(const Sample& a, const Sample& b) {
   return a.id == b.id && a.subset == b.subset && a.split == b.split && a.input == b.input &&
-         a.choices == b.choices && a.answer == b.answer && a.reference == b.reference &&
-         a.test == b.test && a.setup == b.setup && a.entry_point == b.entry_point &&
-         a.symbols == b.symbols;
+         a.choices == b.choices && a.answer == b.answer && a.target == b.target &&
+         a.reference == b.reference && a.test == b.test && a.setup == b.setup &&
+         a.entry_point == b.entry_point && a.symbols == b.symbols;
 }
 
 ShiftFamily family_named(std::string_view name, std::string_view whole) {
@@ -236,6 +236,10 @@ std::string why_never(const Shift& s, bool has_lettered_options, bool runs_code)
   return {};
 }
 
+bool edits_question(const Shift& s) {
+  return family(s.family).guarantee != Guarantee::item_verbatim;
+}
+
 ShiftOutcome apply_shift(const Shift& s, const Sample& sample, uint64_t seed) {
   const Family& f = family(s.family);
   if (shift::is_code(sample) ? !f.for_code : !f.for_questions)
@@ -261,6 +265,7 @@ std::string broken_guarantee(const Shift& s, const Sample& original, const Shift
   const bool moved = s.family == ShiftFamily::option_order;
   if (!moved && (now.choices != original.choices || now.answer != original.answer))
     return "options or key changed";
+  if (now.target != original.target) return "the answer that is asked for changed";
   if (s.family != ShiftFamily::option_symbols && now.symbols != original.symbols)
     return "labels changed";
   const bool program = family(s.family).guarantee == Guarantee::program_passes;

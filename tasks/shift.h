@@ -96,6 +96,9 @@ struct ShiftOutcome {
   std::string why_not;  // in words, when it cannot be applied to this sample
 };
 
+// Whether it changes letters of the item itself, not only what stands around it.
+bool edits_question(const Shift&);
+
 // The shift of one sample: a function of its arguments alone, the same on every platform.
 ShiftOutcome apply_shift(const Shift&, const datasets::Sample&, uint64_t seed);
 

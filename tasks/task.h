@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "datasets/sample.h"
+#include "tasks/data_shift.h"
 #include "tasks/query.h"
 #include "tasks/sandbox.h"
 #include "tasks/score.h"
@@ -37,12 +38,16 @@ class Task {
   virtual bool is_marked() const { return true; }
   virtual bool is_chat() const = 0;
   virtual std::string config_json() const = 0;  // resolved task file; hashed into the run
+  DataShift data_shift() const { return data_shift_of(config_json()); }
 
   // Other wordings of the prompt that ask the same question; wording 0 is the task's own.
   virtual int n_wordings() const { return 1; }
   // The prompt shows lettered options and a letter is the answer: their order may be rotated
   // (option_order.h).
   virtual bool has_lettered_options() const { return false; }
+  // False where the answer depends on the question's very letters, so that no change of them keeps
+  // it.
+  virtual bool question_may_be_edited() const { return true; }
 
   // Demonstrations come from the data set's dev rows of the sample's subset.
   virtual Query query(const datasets::Sample&, const datasets::Dataset&, int wording) const = 0;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "tasks/data_shift.h"
 #include "tasks/strict_json.h"
 #include "tasks/text.h"
 
@@ -60,6 +61,36 @@ void read_prompt(StrictObject& root, TaskSpec& spec) {
   root.put("prompt", prompt);
 }
 
+void read_generation(StrictObject& root, TaskSpec& spec) {
+  StrictObject generation =
+      root.object("generation", {"max_new_tokens", "temperature", "top_p", "stops"});
+  spec.max_new_tokens = generation.integer("max_new_tokens", 1024, 1, 1 << 20);
+  spec.temperature = generation.number("temperature", 0, 0, 100);
+  spec.top_p = generation.number("top_p", 1, 1e-6, 1);
+  spec.stops = generation.texts("stops");
+  root.put("generation", generation);
+}
+
+void read_match(StrictObject& root, TaskSpec& spec) {
+  StrictObject prompt = root.object("prompt", {"header", "item", "answer", "separator"});
+  if (prompt.has("header")) spec.header = prompt_of(prompt, "header", {"instruction"});
+  spec.item = prompt_of(prompt, "item", {"subject", "question"}, "question");
+  if (prompt.has("answer")) {
+    spec.answer = prompt_of(prompt, "answer", {"solution"}, "solution");
+    spec.separator = prompt.text("separator", "\n\n");
+    spec.num_fewshot = root.integer("num_fewshot", 0, 0, 1000);
+  } else if (prompt.has("separator") || root.has("num_fewshot")) {
+    prompt.fail("answer", "is missing: separator and num_fewshot say how it is shown");
+  }
+  root.put("prompt", prompt);
+  if (root.has("reference")) spec.reference = prompt_of(root, "reference", {"solution", "target"});
+  read_generation(root, spec);
+  root.text("extraction");  // no rule fits every data set
+  spec.match_rule = root.one_of(
+      "extraction", {"gsm_strict", "gsm_flexible", "gsm_plus", "answer_is"}, spec.match_rule);
+  spec.question_edits = root.truth("question_edits", true);
+}
+
 void read_code(StrictObject& root, TaskSpec& spec) {
   StrictObject prompt = root.object("prompt", {"item", "answer", "separator", "user", "prefill"});
   spec.is_chat = prompt.has("user") || prompt.has("prefill");
@@ -81,13 +112,7 @@ void read_code(StrictObject& root, TaskSpec& spec) {
     prompt.fail("answer", "is missing: separator and num_fewshot say how it is shown");
   }
   root.put("prompt", prompt);
-  StrictObject generation =
-      root.object("generation", {"max_new_tokens", "temperature", "top_p", "stops"});
-  spec.max_new_tokens = generation.integer("max_new_tokens", 1024, 1, 1 << 20);
-  spec.temperature = generation.number("temperature", 0, 0, 100);
-  spec.top_p = generation.number("top_p", 1, 1e-6, 1);
-  spec.stops = generation.texts("stops");
-  root.put("generation", generation);
+  read_generation(root, spec);
   spec.extraction = root.one_of("extraction", {"completion", "before_fence", "program"},
                                 TaskSpec::Extraction::completion);
   if (spec.is_chat && spec.extraction == TaskSpec::Extraction::program)
@@ -96,13 +121,15 @@ void read_code(StrictObject& root, TaskSpec& spec) {
 }
 
 std::vector<std::string> known_keys(TaskSpec::Kind kind) {
-  std::vector<std::string> keys = {"task",    "version", "suite",  "description",
-                                   "dataset", "kind",    "prompt", "truncation"};
+  std::vector<std::string> keys = {"task", "version", "suite",      "description", "dataset",
+                                   "kind", "prompt",  "truncation", "data_shift"};
   if (kind != TaskSpec::Kind::prompt) keys.push_back("chance");
   for (const char* key : {"num_fewshot", "option", "normalise"})
     if (kind == TaskSpec::Kind::choose) keys.push_back(key);
   for (const char* key : {"num_fewshot", "generation", "extraction", "cpu_s"})
     if (kind == TaskSpec::Kind::code) keys.push_back(key);
+  for (const char* key : {"num_fewshot", "reference", "generation", "extraction", "question_edits"})
+    if (kind == TaskSpec::Kind::match) keys.push_back(key);
   return keys;
 }
 
@@ -114,9 +141,10 @@ TaskSpec parse_task_file(std::string_view text, const std::string& file) {
   const auto kind = StrictObject::peek_text(text, file, "kind");
   if (kind == "code") spec.kind = TaskSpec::Kind::code;
   if (kind == "prompt") spec.kind = TaskSpec::Kind::prompt;
+  if (kind == "match") spec.kind = TaskSpec::Kind::match;
   auto root = StrictObject::parse(text, file, known_keys(spec.kind));
   root.text("kind");
-  spec.kind = root.one_of("kind", {"choose", "code", "prompt"}, spec.kind);
+  spec.kind = root.one_of("kind", {"choose", "code", "prompt", "match"}, spec.kind);
 
   spec.name = root.text("task");
   if (!is_name(spec.name))
@@ -127,6 +155,10 @@ TaskSpec parse_task_file(std::string_view text, const std::string& file) {
   spec.version = root.integer("version", 1, 1, 1'000'000);
   spec.description = root.text("description");
   spec.dataset = root.text("dataset");
+  if (root.has("data_shift"))  // kept in the file's text only: data_shift_of() reads it
+    root.one_of("data_shift",
+                {"none", "domain", "language", "difficulty", "label_quality", "safety"},
+                DataShift::none);
   if (spec.kind != TaskSpec::Kind::prompt && root.has("chance"))
     spec.chance = root.number("chance", 0, 0, 1);
 
@@ -134,6 +166,8 @@ TaskSpec parse_task_file(std::string_view text, const std::string& file) {
     read_choose(root, spec);
   else if (spec.kind == TaskSpec::Kind::code)
     read_code(root, spec);
+  else if (spec.kind == TaskSpec::Kind::match)
+    read_match(root, spec);
   else
     read_prompt(root, spec);
 

@@ -7,13 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "tasks/answer_match.h"
 #include "tasks/prompt_template.h"
 #include "tasks/query.h"
 
 namespace tasks {
 
 struct TaskSpec {
-  enum class Kind { choose, code, prompt };
+  enum class Kind { choose, code, prompt, match };
   // What an option's log-probability is divided by before the best one is taken. Characters and
   // bytes are those of the option's text without the delimiter in front of it, as in lm-eval.
   enum class Normalise { none, chars, bytes, tokens };
@@ -51,6 +52,12 @@ struct TaskSpec {
   std::vector<std::string> stops;
   Extraction extraction = Extraction::completion;
   double cpu_s = 3.0;
+
+  // match. Fields: header {{instruction}}; item {{subject}} {{question}}; answer {{solution}};
+  // reference {{solution}} {{target}}. A demonstration is item + answer + separator.
+  PromptTemplate reference;  // continuation whose NLL is the graded outcome; empty = none
+  MatchRule match_rule = MatchRule::gsm_strict;
+  bool question_edits = true;  // Task::question_may_be_edited()
 
   std::string json;  // the file's content with every default filled in, keys sorted
 };

@@ -11,7 +11,7 @@
 namespace tasks::shift {
 namespace {
 
-constexpr std::array kPercentOfLetters = {2, 5, 10};
+constexpr std::array kPercentMisspelt = {2, 5, 10};
 
 Family::Plan plan_typos(const Request& r) {
   const std::string& text = r.sample.input;
@@ -23,7 +23,7 @@ Family::Plan plan_typos(const Request& r) {
   const auto severity = static_cast<size_t>(r.shift.severity);
   std::set<std::string> taken = words_of(text);
   taken.insert(kept.begin(), kept.end());
-  const size_t n = share(free.size(), kPercentOfLetters.at(severity - 1), severity);
+  const size_t n = share(free.size(), kPercentMisspelt.at(severity - 1), severity);
   Family::Plan out;
   for (const size_t i : Draws(r.seed, r.sample.id, "typos", 0).order(free.size())) {
     if (out.edits.size() == n) break;

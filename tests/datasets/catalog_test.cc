@@ -197,11 +197,11 @@ TEST(Manifest, PinsEverySubjectOfEverySplitAndTheCodeSuites) {
     for (const PinnedFile& f : d.files) {
       rows[f.split] += f.rows;
       EXPECT_EQ(f.sha256.size(), 64u);
-      EXPECT_TRUE(paths.insert(f.path).second) << f.path;
+      EXPECT_TRUE(paths.insert(d.name + "/" + f.path).second) << f.path;
     }
     EXPECT_EQ(rows, d.split_rows) << d.name;
   }
-  EXPECT_EQ(paths.size(), 341u);
+  EXPECT_EQ(paths.size(), 591u);
   EXPECT_EQ(find_pinned("humaneval")->files[0].gzip_sha256,
             "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef");
   EXPECT_EQ(find_pinned("humaneval_plus")->files[0].gzip_sha256,
@@ -218,7 +218,8 @@ TEST(DatasetInfos, ListsOfficialAndEmbeddedDataSets) {
     EXPECT_FALSE(info.licence.empty());
   }
   EXPECT_THAT(names, ElementsAre("mmlu", "humaneval", "humaneval_plus", "mbpp", "recode", "xstest",
-                                 "harmbench", "mmlu_embedded", "humaneval_embedded", "ladder",
+                                 "harmbench", "gsm8k", "gsm_plus", "bbh", "cmmlu", "mmlu_pro",
+                                 "mmlu_redux", "mmlu_embedded", "humaneval_embedded", "ladder",
                                  "ladder_train", "ladder_shifted"));
 }
 

@@ -34,6 +34,14 @@ TEST(ParseCsv, ReadsQuotedFieldsWithCommasNewlinesAndDoubledQuotes) {
       ElementsAre(ElementsAre("a,b", "two\nlines", "say \"hi\"", ""), ElementsAre("x", "", "y")));
 }
 
+TEST(ParseCsv, PartsFieldsByAnotherDelimiter) {
+  const auto records = parse_csv("a,b;\"c;d\";\"e\"\r\nf;;g", "t.csv", {}, ';');
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_THAT(records[0].fields, ElementsAre("a,b", "c;d", "e"));
+  EXPECT_THAT(records[1].fields, ElementsAre("f", "", "g"));
+  EXPECT_THROW(parse_csv("\"a\",b", "t.csv", {}, ';'), DataError);
+}
+
 TEST(ParseCsv, ReportsPhysicalLinesAfterNewlinesInsideFields) {
   const auto records = parse_csv("\"1\n2\n3\",a\nb,c", "t.csv");
   ASSERT_EQ(records.size(), 2u);

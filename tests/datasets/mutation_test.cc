@@ -6,10 +6,15 @@
 #include <random>
 #include <string>
 
+#include "datasets/bbh_reader.h"
 #include "datasets/data_error.h"
 #include "datasets/embedded.h"
+#include "datasets/gsm8k_reader.h"
+#include "datasets/gsm_plus_reader.h"
 #include "datasets/humaneval_reader.h"
+#include "datasets/mmlu_pro_reader.h"
 #include "datasets/mmlu_reader.h"
+#include "datasets/mmlu_redux_reader.h"
 #include "tests/datasets/gzip.h"
 
 namespace datasets {
@@ -79,6 +84,43 @@ TEST(DamagedInput, HumanEvalJsonlIsReadOrRefused) {
   const std::string good = all.substr(0, all.find('\n', 3000) + 1);
   expect_data_errors_only(good, 3000,
                           [](const std::string& bytes) { parse_humaneval(bytes, "f"); });
+}
+
+TEST(DamagedInput, TextSetsAreReadOrRefused) {
+  const std::string gsm = R"({"question":"How many?","answer":"1 + 1 = 2\n#### 2"})";
+  expect_data_errors_only(gsm + "\n" + gsm + "\n", 2000,
+                          [](const std::string& bytes) { parse_gsm8k(bytes, "f", "test"); });
+  const std::string plus =
+      R"({"question":"q","solution":"#### 5/8","answer":"5/8","perturbation_type":"a kind"})";
+  expect_data_errors_only(plus + "\n", 2000,
+                          [](const std::string& bytes) { parse_gsm_plus(bytes, "f"); });
+  const std::string questions =
+      R"j({"canary":"c","examples":[{"input":"a","target":"(A)"},{"input":"b","target":"] >"}]})j";
+  expect_data_errors_only(questions, 2000,
+                          [](const std::string& bytes) { parse_bbh(bytes, "f", "t"); });
+  const std::string prompt =
+      "canary GUID 0\n-----\nAdd.\n\nQ: 1?\nA: Let's think step by step.\nSo the answer is 1."
+      "\n\nQ: 2?\nA: Let's think step by step.\nSo the answer is 2.";
+  expect_data_errors_only(prompt, 2000,
+                          [](const std::string& bytes) { parse_bbh_prompt(bytes, "f", "t"); });
+}
+
+TEST(DamagedInput, MmluProJsonlIsReadOrRefused) {
+  std::string good;
+  for (const int id : {1, 2})
+    good +=
+        fmt::format(R"({{"question_id":{},"question":"q?","options":["a","b\n","c"],"answer":"B",)"
+                    R"("answer_index":1,"category":"law"}})"
+                    "\n",
+                    id);
+  expect_data_errors_only(good, 3000, [](const std::string& bytes) { parse_mmlu_pro(bytes, "f"); });
+}
+
+TEST(DamagedInput, MmluReduxCsvIsReadOrRefused) {
+  const std::string good =
+      "question;choices;answer;error_type\r\nq\xD5s;['a', \"b's\", '\\xa0', '\\u6c34'];3;ok\r\n";
+  expect_data_errors_only(good, 3000,
+                          [](const std::string& bytes) { parse_mmlu_redux_csv(bytes, "f", "x"); });
 }
 
 TEST(DamagedInput, GzipIsReadOrRefused) {

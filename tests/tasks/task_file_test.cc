@@ -41,16 +41,18 @@ std::string error_with(std::string_view name, const char* patch) {
 }
 
 TEST(BuiltInTasks, AreKnownAndEachIsNamedLikeItsFile) {
-  EXPECT_THAT(task_names(),
-              ElementsAre("harmbench", "humaneval", "humaneval_instruct", "humaneval_partial",
-                          "humaneval_plus", "ladder", "ladder_shifted", "ladder_train", "mbpp",
-                          "mmlu", "mmlu_cloze", "mmlu_lmeval", "xstest"));
+  EXPECT_THAT(
+      task_names(),
+      ElementsAre("bbh", "cmmlu", "gsm8k", "gsm_plus", "harmbench", "humaneval",
+                  "humaneval_instruct", "humaneval_partial", "humaneval_plus", "ladder",
+                  "ladder_shifted", "ladder_train", "mbpp", "mmlu", "mmlu_cloze", "mmlu_lmeval",
+                  "mmlu_pro", "mmlu_pro_cloze", "mmlu_redux", "mmlu_redux_cloze", "xstest"));
   for (const std::string& name : task_names()) {
     const auto task = make_task(name);
     EXPECT_EQ(task->name(), name);
     EXPECT_FALSE(task->description().empty());
     EXPECT_EQ(task->runs_code(), task->suite() == "humaneval" || task->suite() == "mbpp");
-    EXPECT_EQ(task->chance().has_value(), task->is_marked());
+    EXPECT_EQ(task->chance().has_value(), task->is_marked() && name != "bbh");
     EXPECT_EQ(task->is_marked(), task->suite() != "safety");
   }
 }
@@ -64,11 +66,19 @@ TEST(BuiltInTasks, HaveThePublishedMetricsScorersAndShots) {
   EXPECT_EQ(row("mmlu"), "mmlu acc argmax_logprob/1 5");
   EXPECT_EQ(row("mmlu_lmeval"), "mmlu acc argmax_logprob/1 0");
   EXPECT_EQ(row("mmlu_cloze"), "mmlu acc_norm argmax_logprob_per_char/1 0");
+  EXPECT_EQ(row("cmmlu"), "cmmlu acc argmax_logprob/1 5");
+  EXPECT_EQ(row("mmlu_pro"), "mmlu_pro acc argmax_logprob/1 0");
+  EXPECT_EQ(row("mmlu_pro_cloze"), "mmlu_pro acc_norm argmax_logprob_per_char/1 0");
+  EXPECT_EQ(row("mmlu_redux"), "mmlu_redux acc argmax_logprob/1 0");
+  EXPECT_EQ(row("mmlu_redux_cloze"), "mmlu_redux acc_norm argmax_logprob_per_char/1 0");
   EXPECT_EQ(row("humaneval"), "humaneval pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("humaneval_instruct"), "humaneval pass@1 python_tests_before_fence/1 0");
   EXPECT_EQ(row("humaneval_plus"), "humaneval_plus pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("humaneval_partial"), "recode pass@1 python_tests_completion/1 0");
   EXPECT_EQ(row("mbpp"), "mbpp pass@1 python_tests_program/1 3");
+  EXPECT_EQ(row("gsm8k"), "gsm8k exact_match gsm_strict/1 5");
+  EXPECT_EQ(row("gsm_plus"), "gsm_plus exact_match gsm_plus/1 5");
+  EXPECT_EQ(row("bbh"), "bbh exact_match answer_is/1 3");
 }
 
 TEST(MakeTask, ShotsCanBeChangedAndEnterTheResolvedFile) {
@@ -93,7 +103,7 @@ TEST(MakeTask, UnknownNamesAreAnsweredWithTheNearest) {
     make_task("gsm8k_platinum_cot");
     FAIL() << "no error";
   } catch (const TaskError& e) {
-    EXPECT_THAT(e.what(), HasSubstr("want one of harmbench, humaneval, humaneval_instruct"));
+    EXPECT_THAT(e.what(), HasSubstr("want one of bbh, cmmlu, gsm8k, gsm_plus, harmbench"));
   }
 }
 
@@ -201,8 +211,9 @@ TEST(TaskFile, WrongValuesNameThePointerAndWhatIsAllowed) {
   EXPECT_EQ(error_with("mmlu", R"({"normalise": "char"})"),
             "my.json: /normalise: is \"char\", want one of none, chars, bytes, tokens (nearest: "
             "chars)");
-  EXPECT_EQ(error_with("mmlu", R"({"kind": "chose"})"),
-            "my.json: /kind: is \"chose\", want one of choose, code, prompt (nearest: choose)");
+  EXPECT_EQ(
+      error_with("mmlu", R"({"kind": "chose"})"),
+      "my.json: /kind: is \"chose\", want one of choose, code, prompt, match (nearest: choose)");
   EXPECT_EQ(error_with("mmlu", R"({"task": "My Task"})"),
             "my.json: /task: is \"My Task\", want 1 to 64 of a-z, 0-9 and _");
   EXPECT_EQ(error_with("humaneval", R"({"generation": {"stops": [""]}})"),
