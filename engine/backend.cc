@@ -35,6 +35,7 @@ class CpuBackend final : public Backend {
   void observe_ffn(std::function<void(int32_t, const float*, int64_t)> observer) override {
     forward_.observe_ffn(std::move(observer));
   }
+  void explore_routers(RouterExploration* e) override { forward_.explore_routers(e); }
 
  private:
   const ModelConfig& config_;

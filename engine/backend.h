@@ -11,6 +11,7 @@
 #include "engine/engine_options.h"
 #include "engine/forward.h"
 #include "engine/kv_cache.h"
+#include "engine/router_exploration.h"
 #include "engine/tokenizer.h"
 #include "kernels/thread_pool.h"
 
@@ -37,6 +38,8 @@ class Backend {
   virtual uint64_t bytes_used(const RoutingTrace&) const = 0;
   // As Engine::observe_ffn. Throws std::invalid_argument where it cannot be done.
   virtual void observe_ffn(std::function<void(int32_t layer, const float* x, int64_t m)>) = 0;
+  // As Engine::explore_routers. Throws std::invalid_argument where it cannot be done.
+  virtual void explore_routers(RouterExploration*) = 0;
 };
 
 // options are whole: no zeros. config, and what it was read from, must outlive the backend. Throw

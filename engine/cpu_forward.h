@@ -43,6 +43,7 @@ class CpuForward final : public Forward {
   // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.
   using FfnObserver = std::function<void(int32_t layer, const float* x, int64_t m)>;
   void observe_ffn(FfnObserver observer) { observer_ = std::move(observer); }
+  void explore_routers(RouterExploration* e) { moe_.explore(e); }
 
  private:
   void embed(const RaggedBatch&);

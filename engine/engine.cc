@@ -133,6 +133,8 @@ void Engine::observe_ffn(std::function<void(int32_t, const float*, int64_t)> obs
   impl_->backend->observe_ffn(std::move(observer));
 }
 
+void Engine::explore_routers(RouterExploration* e) { impl_->backend->explore_routers(e); }
+
 std::vector<float> Engine::logits(std::span<const TokenId> tokens, const ExpertBudget& budget) {
   const int64_t vocab = impl_->config.vocab;
   std::vector<float> all(tokens.size() * vocab);

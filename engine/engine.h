@@ -64,6 +64,10 @@ class Engine {
   // Shown the normed input x [m, d_model] of every feed-forward block that runs; null = nobody.
   void observe_ffn(std::function<void(int32_t layer, const float* x, int64_t m)>);
 
+  // Routers under training, from the next step on; null = none. On the CPU only: throws
+  // std::invalid_argument elsewhere. What is explored must outlive its use.
+  void explore_routers(RouterExploration*);
+
   // Cost of what was launched since load, counted at the ops, independent of any ledger.
   ComputeLedger launched() const;
 

@@ -132,9 +132,29 @@ void ExpertRouter::route(const LayerWeights& w, int32_t layer, const float* x, i
     x = x_.data();
   }
   score(w, x, n, pool);
+  const float* by = scores_.data();
+  if (exploration_ != nullptr) {
+    exploration_->add_learned(layer, x, n, scores_.data());
+    if (exploration_->is_drawing()) {
+      drawn_.clear();
+      for (const auto& s : selections_) drawn_.push_back(s.k);
+      by = exploration_->draw(layer, x, n, scores_.data(), drawn_);
+    }
+  }
   const int64_t broken = kernels::select_experts(
-      scores_.data(), n, moe_.n_routed(), selections_.data(), gate_, moe_.trained_k - moe_.n_shared,
+      by, n, moe_.n_routed(), selections_.data(), gate_, moe_.trained_k - moe_.n_shared,
       grow(ids_, n * kMaxBudget), grow(weights_, n * kMaxBudget), grow(margins_, n), pool);
+  if (by != scores_.data()) {
+    for (int64_t i = 0; i < n; ++i) {                      // drawn by noise, weighed without it
+      if (std::isnan(weights_[i * kMaxBudget])) continue;  // a broken row
+      const int16_t* chosen = ids_.data() + i * kMaxBudget;
+      int32_t k = 0;
+      while (k < selections_[i].k && chosen[k] >= 0) ++k;
+      kernels::weigh_experts(scores_.data() + i * moe_.n_routed(), moe_.n_routed(), chosen, k,
+                             gate_, moe_.trained_k - moe_.n_shared,
+                             weights_.data() + i * kMaxBudget);
+    }
+  }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t r = rows_[i];
     for (int64_t j = 0; j < selections_[i].k && ids_[i * kMaxBudget + j] >= 0; ++j) {

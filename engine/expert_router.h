@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/expert_budget.h"
+#include "engine/router_exploration.h"
 #include "engine/routing_trace.h"
 #include "engine/weights.h"
 #include "kernels/expert_ffn.h"
@@ -21,6 +22,9 @@ class ExpertRouter {
   // Throws std::invalid_argument when the weights of the model's experts are 1 and the norm asks
   // for something else.
   ExpertRouter(const ModelConfig&, GateNorm);
+
+  // From the next route() on; null = none.
+  void explore(RouterExploration* e) { exploration_ = e; }
 
   // x [m, d_model]; ids, weights [m, kMaxBudget]; margins, faults [m], all as StepRouting has them.
   // A row with a score that is not finite runs as many experts as its budget grants, with NaN for
@@ -45,6 +49,8 @@ class ExpertRouter {
   std::vector<kernels::RowSelection> selections_;
   std::vector<float> x_, scores_, weights_, margins_;
   std::vector<int16_t> ids_;
+  RouterExploration* exploration_ = nullptr;
+  std::vector<int32_t> drawn_;
   std::vector<float> gate_out_, up_out_, mixed_, expert_out_;
   kernels::ExpertScratch scratch_;
 };

@@ -111,6 +111,8 @@ MoeLayer::MoeLayer(const ModelConfig& config, GateNorm norm, int64_t max_rows, i
 
 MoeLayer::~MoeLayer() = default;
 
+void MoeLayer::explore(RouterExploration* e) { impl_->router.explore(e); }
+
 void MoeLayer::route(const LayerWeights& w, int32_t layer, const float* x, int64_t m,
                      const ExpertBudget* const* budgets, StepRouting& step) {
   assert(m * kMaxBudget <= static_cast<int64_t>(impl_->weights.size()));

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/expert_budget.h"
+#include "engine/router_exploration.h"
 #include "engine/routing_trace.h"
 #include "engine/weights.h"
 #include "kernels/thread_pool.h"
@@ -33,6 +34,9 @@ class MoeLayer {
   // row's is.
   void route(const LayerWeights&, int32_t layer, const float* x, int64_t m,
              const ExpertBudget* const* budgets, StepRouting&);
+
+  // See RouterExploration; null = none.
+  void explore(RouterExploration*);
 
   // y[r] = sum over the row's experts, by ascending id, of weight * expert(x[r]), plus the means of
   // experts left out where the model compensates; y [m, d_model]. After route() of the same layer.

@@ -22,6 +22,9 @@ namespace {
 constexpr double kDearest = 1e6;  // of lambda, mu and the entropy bonus
 
 void check_training(const TrainOptions& o) {
+  if (!o.online && !o.router_out.empty())
+    throw UsageError(
+        "--train-routers: routers learn from answers that the engine gives (--online)");
   if (o.lambda && o.target_cost)
     throw UsageError("--lambda and --target-cost: give one of them, the other follows");
   const auto price = [](const char* name, double x) {

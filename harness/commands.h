@@ -61,6 +61,8 @@ struct TrainOptions {
   int64_t limit = 0, sample = 0;  // as in RunSpec
   std::vector<int32_t> grid;      // empty = every k that the model runs
   double held_out = 0.25;         // share of the seed items that are kept to judge by
+  std::string router_out;         // folder for the model with trained routers; empty = untouched
+  double router_rate = 1;
   DeviceChoice device;
   int threads = 0;
   Format format = Format::table;

@@ -9,6 +9,7 @@
 #include "engine/train/comparators.h"
 #include "engine/train/export.h"
 #include "engine/train/reinforce.h"
+#include "engine/train/router_learner.h"
 #include "harness/exit_code.h"
 #include "harness/progress.h"
 
@@ -17,7 +18,11 @@ namespace {
 
 using namespace engine::train;
 
-enum Use : uint64_t { kHeldOut = 200, kPassOrder = 201 };  // of the seed, apart from trainer's
+enum Use : uint64_t {
+  kHeldOut = 200,
+  kPassOrder = 201,
+  kRouterDraws = 202
+};  // of the seed, apart from trainer's
 
 struct Parts {
   std::vector<int64_t> train, held_out;  // rows
@@ -101,6 +106,55 @@ std::vector<OnlineRow> judge(const Examples& ex, const Fitted& fitted, const Opt
   return out;
 }
 
+std::vector<double> accuracy_by_k(const Examples& ex) {
+  std::vector<double> out(static_cast<size_t>(ex.n_k()));
+  for (int64_t r = 0; r < ex.n; ++r)
+    for (int64_t k = 0; k < ex.n_k(); ++k)
+      out[static_cast<size_t>(k)] += ex.success[ex.at(r, k)] / static_cast<double>(ex.n);
+  return out;
+}
+
+// The routers of a model while they learn; those of the model come back with its end.
+class RouterTraining {
+ public:
+  RouterTraining(QuestionBank& bank, const OnlinePlan& plan)
+      : bank_(bank),
+        routers_(*plan.routers),
+        seed_(derived_seed(plan.options.seed, kRouterDraws)),
+        learner_(routers_, engine().config().n_layers, engine().config().moe.n_routed(),
+                 engine().config().d_model, plan.router_rate) {
+    engine().explore_routers(&routers_);
+  }
+  ~RouterTraining() { engine().explore_routers(nullptr); }
+  RouterTraining(const RouterTraining&) = delete;
+  RouterTraining& operator=(const RouterTraining&) = delete;
+
+  // As QuestionBank::ask, of drawn experts, and learns from the replies. expected: of being right.
+  std::optional<std::vector<QuestionBank::Reply>> ask(std::span<const QuestionBank::Asked> asked,
+                                                      std::span<const double> expected,
+                                                      const std::atomic<bool>& stop) {
+    std::vector<QuestionBank::Reply> out;
+    for (size_t i = 0; i < asked.size(); ++i) {
+      routers_.begin_drawing(derived_seed(seed_, n_drawn_++));
+      const auto reply = bank_.ask(asked.subspan(i, 1), stop);
+      routers_.end_drawing();
+      if (!reply) return std::nullopt;
+      learner_.add(routers_.choices(), (reply->front().right ? 1 : 0) - expected[i]);
+      out.push_back(reply->front());
+    }
+    return out;
+  }
+  void step() { learner_.step(); }
+
+ private:
+  engine::Engine& engine() { return *bank_.model().engine; }
+
+  QuestionBank& bank_;
+  engine::RouterExploration& routers_;
+  uint64_t seed_, n_drawn_ = 0;
+  RouterLearner learner_;
+};
+
 }  // namespace
 
 OnlineResult train_online(QuestionBank& bank, const OnlinePlan& plan,
@@ -112,18 +166,30 @@ OnlineResult train_online(QuestionBank& bank, const OnlinePlan& plan,
   OnlineResult out;
   out.trained_on = static_cast<int64_t>(parts.train.size());
   out.held_out = static_cast<int64_t>(parts.held_out.size());
-  Progress progress("train --online", out.trained_on * o.epochs + out.held_out * ex.n_k());
+  const int judgements = plan.routers == nullptr ? 1 : 2;
+  Progress progress("train --online",
+                    out.trained_on * o.epochs + judgements * out.held_out * ex.n_k());
   ReinforceLearner learner(ex, parts.train, o);
   const auto cost = mean_cost(ex, parts.train);
   const auto fitted = [&] { return Fitted{learner.success(), learner.policy(), cost}; };
   const auto keep = [&] {
-    out.queries = bank.queries();
-    out.flops = bank.flops();
+    out.queries = bank.queries() - out.judging_queries;
+    out.flops = bank.flops() - out.judging_flops;
     out.predictor = export_predictor(fitted(), ex.grid, o.lambda);
     out.predictor.model_sha256 = bank.model().weights_sha256;
     out.predictor.features = bank.features();
     save(out);
   };
+  std::optional<RouterTraining> routers;
+  if (plan.routers != nullptr) {
+    const auto before = judged_examples(bank, parts.held_out, progress, stop);
+    out.judging_queries = bank.queries();
+    out.judging_flops = bank.flops();
+    out.interrupted = !before;
+    if (!before) return out;
+    out.accuracy_before = accuracy_by_k(*before);
+    routers.emplace(bank, plan);
+  }
   auto order = parts.train;
   Random random(derived_seed(o.seed, kPassOrder));
   for (int pass = 1; pass <= o.epochs; ++pass) {
@@ -135,7 +201,10 @@ OnlineResult train_online(QuestionBank& bank, const OnlinePlan& plan,
       const auto draws = learner.draw(standardised(ex, learner.policy().input, batch));
       std::vector<QuestionBank::Asked> asked;
       for (size_t i = 0; i < batch.size(); ++i) asked.push_back({batch[i], draws[i].k});
-      const auto replies = bank.ask(asked, stop);
+      std::vector<double> expected;
+      for (const auto& a : asked)
+        expected.push_back(learner.success().p(ex.feature_row(a.row)).at(a.k));
+      const auto replies = routers ? routers->ask(asked, expected, stop) : bank.ask(asked, stop);
       if (!replies) {  // this step is as if it had not begun
         out.interrupted = true;
         keep();
@@ -152,6 +221,7 @@ OnlineResult train_online(QuestionBank& bank, const OnlinePlan& plan,
       }
       learner.learn(seen, cost);
       learner.step();
+      if (routers) routers->step();
       progress.step(static_cast<int64_t>(batch.size()), fmt::format("pass {}", pass));
     }
     out.passes = pass;
@@ -164,6 +234,7 @@ OnlineResult train_online(QuestionBank& bank, const OnlinePlan& plan,
   out.judging_flops = bank.flops() - out.flops;
   out.interrupted = !judged;
   if (!judged) return out;
+  if (routers) out.accuracy_after = accuracy_by_k(*judged);
   progress.finish();
   out.rows = judge(*judged, fitted(), o);
   out.held_out_items = out.rows.front().outcome.clusters;

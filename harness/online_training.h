@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/policy/predictor_writer.h"
+#include "engine/router_exploration.h"
 #include "engine/train/options.h"
 #include "engine/train/outcome.h"
 #include "harness/commands.h"
@@ -19,6 +20,10 @@ namespace harness {
 struct OnlinePlan {
   engine::train::Options options;  // epochs: passes over the questions; one step a batch
   double held_out = 0.25;          // share of the seed items that are kept to judge by
+  // Trained too, by the same rewards; null = the model's routers stay as they are. One query runs
+  // at a time then.
+  engine::RouterExploration* routers = nullptr;
+  double router_rate = 1;
 };
 
 // A policy on the questions kept to judge by, at lambda.
@@ -36,7 +41,9 @@ struct OnlineResult {
   double first_reward = 0, last_reward = 0;  // mean of the first and the last pass
   bool interrupted = false;                  // then there are no rows
   std::vector<OnlineRow> rows;               // the policy first, the oracle last
-  engine::PredictorContent predictor;        // of the last whole step; without training_json
+  // Of the questions kept to judge by, at each k of the grid: only where routers are trained.
+  std::vector<double> accuracy_before, accuracy_after;
+  engine::PredictorContent predictor;  // of the last whole step; without training_json
 };
 
 // save: called after every pass, and at an interruption, with what there is by then. `stop` ends

@@ -20,14 +20,6 @@
 namespace harness {
 namespace {
 
-std::string hash_files(const std::vector<std::filesystem::path>& files) {
-  if (files.size() == 1) return datasets::sha256_file(files[0]);
-  std::string all;
-  for (const auto& f : files)
-    all += fmt::format("{} {}\n", datasets::sha256_file(f), f.filename().string());
-  return datasets::sha256_hex(all);
-}
-
 std::shared_ptr<const datasets::Dataset> load_data(const RunSpec& spec, const std::string& name) {
   datasets::LoadOptions options;
   options.allow_unverified = spec.allow_unverified;
@@ -192,6 +184,15 @@ bool RunPlan::has_embedded_data() const {
                      [](const auto& s) { return s.data->origin == "embedded"; });
 }
 
+std::string weights_sha256(const engine::Checkpoint& checkpoint) {
+  const auto files = checkpoint.files();
+  if (files.size() == 1) return datasets::sha256_file(files[0]);
+  std::string all;
+  for (const auto& f : files)
+    all += fmt::format("{} {}\n", datasets::sha256_file(f), f.filename().string());
+  return datasets::sha256_hex(all);
+}
+
 LoadedModel load_model(const RunSpec& spec) {
   const auto path = resolve_model(spec.model);
   LoadedModel m;
@@ -202,7 +203,7 @@ LoadedModel load_model(const RunSpec& spec) {
     throw engine::ModelFileError(fmt::format("{}: tokenizer has {} tokens, the embedding {} rows",
                                              path.string(), m.tokenizer->vocab_size(),
                                              checkpoint->config().vocab));
-  m.weights_sha256 = hash_files(checkpoint->files());
+  m.weights_sha256 = weights_sha256(*checkpoint);
   m.dtype = main_dtype(*checkpoint);
   engine::EngineOptions options;
   options.threads = spec.threads;
@@ -235,7 +236,7 @@ RunPlan make_plan(const RunSpec& spec) {
       data = load_data(spec, suite.task->dataset());
     }
     suite.data = data;
-    suite.repeats = suite.task->runs_code() && spec.generate ? spec.num_samples : 1;
+    suite.repeats = suite.task->generates() && spec.generate ? spec.num_samples : 1;
     std::vector<std::string> ids, subsets;
     for (const auto& s : data->samples) {
       ids.push_back(s.id);

@@ -49,6 +49,9 @@ struct LoadedModel {
 // The type that most of a checkpoint's elements have.
 std::string main_dtype(const engine::Checkpoint&);
 
+// What a run's rows and predictors name a model by.
+std::string weights_sha256(const engine::Checkpoint&);
+
 // Loads what RunSpec::model names. Throws ModelFileError, UsageError.
 LoadedModel load_model(const RunSpec&);
 

@@ -45,4 +45,9 @@ int64_t select_experts(const float* scores, int64_t m, int64_t n, const RowSelec
                        GateRule, int32_t trained_k, int16_t* ids, float* weights, float* margins,
                        ThreadPool&);
 
+// The weights that the same rule gives a row's k experts `ids` [k], ascending, which were chosen
+// otherwise. scores [n], all finite.
+void weigh_experts(const float* scores, int64_t n, const int16_t* ids, int32_t k, GateRule,
+                   int32_t trained_k, float* weights);
+
 }  // namespace kernels

@@ -92,6 +92,9 @@ class DeviceBackend final : public Backend {
       throw std::invalid_argument("inputs of feed-forward blocks are shown with --device cpu only");
     }
   }
+  void explore_routers(RouterExploration* e) override {
+    if (e != nullptr) throw std::invalid_argument("routers are trained with --device cpu only");
+  }
 
  private:
   const EngineOptions options_;

@@ -89,15 +89,16 @@ int64_t count_chosen(const RowSelection& row, const Softmax& p, const Falling& f
   return std::max<int64_t>(c, 1);
 }
 
-// What p of a chosen expert is multiplied by.
-double gate_scale(GateRule rule, const Falling& falling, int64_t chosen, int32_t trained_k) {
+// What p of a chosen expert is multiplied by. chosen: the sum of the chosen p; falling: by it the
+// trained_k largest.
+double gate_scale(GateRule rule, const Falling& falling, double chosen, int32_t trained_k) {
   switch (rule) {
     case GateRule::divided:
-      return 1 / falling.sum(chosen);
+      return 1 / chosen;
     case GateRule::divided_by_trained:
       return 1 / falling.sum(trained_k);
     case GateRule::scaled_to_trained:
-      return falling.sum(trained_k) / falling.sum(chosen);
+      return falling.sum(trained_k) / chosen;
     case GateRule::softmax:
     case GateRule::unit:
       break;
@@ -134,7 +135,7 @@ bool select_row(const float* scores, int64_t n, const RowSelection& row, GateRul
   }
   std::copy_n(best.id, chosen, ids);
   std::sort(ids, ids + chosen);
-  const double scale = gate_scale(gate, falling, chosen, trained_k);
+  const double scale = gate_scale(gate, falling, falling.sum(chosen), trained_k);
   for (int64_t j = 0; j < chosen; ++j) {
     weights[j] = gate == GateRule::unit ? 1.0f : static_cast<float>(p[ids[j]] * scale);
   }
@@ -156,6 +157,19 @@ int64_t select_experts(const float* scores, int64_t m, int64_t n, const RowSelec
     }
   });
   return broken.load();
+}
+
+void weigh_experts(const float* scores, int64_t n, const int16_t* ids, int32_t k, GateRule gate,
+                   int32_t trained_k, float* weights) {
+  const Best best = best_of(scores, n, std::min<int64_t>(n, std::max(trained_k, 1)));
+  const Softmax p(scores, n, scores[best.id[0]]);
+  Falling falling;
+  for (int64_t i = 0; i < best.n; ++i) falling.p[i] = p[best.id[i]];
+  double chosen = 0;
+  for (int32_t j = 0; j < k; ++j) chosen += p[ids[j]];
+  const double scale = gate_scale(gate, falling, chosen, trained_k);
+  for (int32_t j = 0; j < k; ++j)
+    weights[j] = gate == GateRule::unit ? 1.0f : static_cast<float>(p[ids[j]] * scale);
 }
 
 }  // namespace kernels

@@ -72,6 +72,55 @@ TEST_F(OnlineTraining, TheSameSeedGivesTheSameBytesOnAnyThreads) {
   EXPECT_THAT(once, HasSubstr("Learned from 36 queries (12 questions, 3 passes"));
 }
 
+// End to end: predictor and layer routers learn from the same answers. The model's own routers give
+// every token experts 1 to k; trained ones give the experts that the question needs sooner.
+TEST_F(OnlineTraining, RoutersLearnTooAndTheModelWithThemIsAModel) {
+  if (test_support::kSanitized) GTEST_SKIP() << "thousands of queries; the parts run elsewhere";
+  const std::string routed = folder_.path() / "routed";
+  const auto r = moeval(args({"--limit", "36", "--lambda", "1", "--epochs", "60", "--grid",
+                              "1,2,4,8,16", "--train-routers", routed, "--format", "json"}));
+  ASSERT_EQ(r.code, 0) << r.err;
+  const json j = json::parse(r.out), by_k = j["accuracy_by_k"];
+  const auto sum = [&](const char* key) {
+    double s = 0;
+    for (const auto& a : by_k[key]) s += a.get<double>();
+    return s;
+  };
+  EXPECT_GT(sum("after"), sum("before") + 0.1);
+  EXPECT_GT(j["last_pass_reward"], j["first_pass_reward"]);
+  // The written model is run as any other, and the predictor is of it.
+  const auto run = moeval({"run", "--model", routed, "--tasks", "ladder", "--limit", "18",
+                           "--num-fewshot", "0", "--policy", "predictor:" + file(), "--db", db()});
+  ASSERT_EQ(run.code, 0) << run.err;
+  // What was learned is in the file: at the same k it answers more.
+  const auto accuracy_at_two = [&](const std::string& model, const std::string& name) {
+    const std::string at = folder_.path() / name;
+    const auto two = moeval({"run", "--model", model, "--tasks", "ladder", "--num-fewshot", "0",
+                             "--policy", "fixed:2", "--db", at});
+    EXPECT_EQ(two.code, 0) << two.err;
+    return std::stod(stored::rows(at, "SELECT AVG(correct) FROM v_attempt"));
+  };
+  EXPECT_GT(accuracy_at_two(routed, "routed.db"), accuracy_at_two("ladder", "own.db") + 0.05);
+  const auto other = moeval({"run", "--model", "ladder", "--tasks", "ladder", "--limit", "2",
+                             "--policy", "predictor:" + file(), "--db", db()});
+  EXPECT_NE(other.code, 0);
+  EXPECT_THAT(other.err, HasSubstr("was made for a model of sha256"));
+  const auto again = moeval(args({"--limit", "2", "--train-routers", routed}));
+  EXPECT_EQ(again.code, 2) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("is there already"));
+}
+
+TEST_F(OnlineTraining, RoutersOfTheSameSeedAreTheSameBytes) {
+  const auto bytes = [&](const std::string& name, const std::string& threads) {
+    const std::string out = folder_.path() / name;
+    const auto r = moeval(args({"--limit", "4", "--epochs", "2", "--grid", "1,8,16", "--threads",
+                                threads, "--train-routers", out}));
+    EXPECT_EQ(r.code, 0) << r.err;
+    return program::slurp(out + "/model.safetensors") + program::slurp(file());
+  };
+  EXPECT_EQ(bytes("one", "1"), bytes("two", "3"));
+}
+
 // What the sweep's costs are, the drawn queries' are too.
 TEST_F(OnlineTraining, CostsAreThoseOfASweep) {
   const auto r =

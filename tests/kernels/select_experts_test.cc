@@ -94,6 +94,13 @@ TEST(SelectExperts, AgreesWithTheReferenceForEveryRuleAndMixOfRows) {
           for (size_t j = 0; j < weights.size(); ++j) {
             ASSERT_NEAR(weights[j], want.weights[j], 0x1p-23 * std::abs(want.weights[j]) + 1e-44);
           }
+          // The same experts, chosen otherwise, weigh the same.
+          std::vector<float> weighed(weights.size());
+          kernels::weigh_experts(scores.data() + r * n, n, got.ids.data() + r * kMaxChosen,
+                                 static_cast<int32_t>(weights.size()), rule, trained_k,
+                                 weighed.data());
+          for (size_t j = 0; j < weights.size(); ++j)
+            ASSERT_NEAR(weighed[j], weights[j], 0x1p-22 * std::abs(weights[j]) + 1e-44);
           for (int64_t j = got.ids_of(r).size(); j < kMaxChosen; ++j) {
             ASSERT_EQ(got.ids[r * kMaxChosen + j], -1);
             ASSERT_EQ(got.weights[r * kMaxChosen + j], 0);
