@@ -14,7 +14,7 @@
 extern "C" {
 
 // Raised by every change of anything below.
-#define MOEVAL_DEVICE_ABI 1u
+#define MOEVAL_DEVICE_ABI 2u
 #define MOEVAL_DEVICE_ENTRY "moeval_device_table"
 
 enum { kDeviceF32 = 0, kDeviceF16 = 1, kDeviceBf16 = 2 };
@@ -127,6 +127,35 @@ typedef struct MoevalExperts {
   void* y;         // [places, d] of T: results by place
 } MoevalExperts;
 
+// What is done with the experts' results y [places, d] of T:
+// x[r] += sum_j weights[r, j] * y[slot[r, j]] + the means of experts not in ids[r]. Where
+// norm_weight is not null, also normed[r] = the norm of the new x[r], as rms_norm. A row without
+// experts (ids[0] < 0) is padding: nothing of it is written.
+typedef struct MoevalCombine {
+  const int16_t* ids;    // [m, 16]
+  const float* weights;  // [m, 16]
+  const float* means;    // [n_experts, d], or null
+  float* x;              // [m, d]
+  const float* norm_weight;
+  float eps;
+  void* normed;  // [m, d] of T
+} MoevalCombine;
+
+// y = norm(x) W^T + bias, the norm rounded to T. x [.., d] fp32, of which row rows[i] (rows null:
+// i) is the i-th; w [n_out, d] of T; bias fp32 or null; y [m, n_out] of y_type.
+typedef struct MoevalNormMatmul {
+  int32_t type, y_type;
+  const float* x;
+  const int32_t* rows;
+  int64_t m, d, n_out;
+  const float* norm_weight;
+  float eps;
+  void* normed;  // scratch [m, d] of T
+  const void* w;
+  const float* bias;
+  void* y;
+} MoevalNormMatmul;
+
 enum {
   kDevicePathAuto = 0,
   kDevicePathPlain = 1,    // any type, any shape
@@ -179,6 +208,7 @@ typedef struct MoevalDeviceTable {
   // [m, n_out] of y_type.
   int (*matmul)(MoevalDevice*, int32_t type, const void* x, int64_t m, const void* w, int64_t n_out,
                 int64_t n_in, const float* bias, int32_t y_type, int32_t accumulate, void* y);
+  int (*norm_matmul)(MoevalDevice*, const MoevalNormMatmul*);
   // Norms (unless norm->q is null) and rotates q and k of qkv [m, (n_heads + 2 n_kv_heads) *
   // d_head] of T in place; stores k and v. cos_sin [max_position, d_rot / 2, 2] fp32.
   int (*rope_and_store)(MoevalDevice*, const MoevalHeads*, const MoevalRows*, int32_t layer,
@@ -187,6 +217,10 @@ typedef struct MoevalDeviceTable {
   // out [m, n_heads * d_head] of T. scratch: attention_scratch() bytes.
   int (*attention)(MoevalDevice*, const MoevalHeads*, const MoevalRows*, int32_t layer,
                    const void* qkv, void* out, void* scratch);
+  // rope_and_store, then attention; afterwards qkv is good for nothing.
+  int (*rope_attention)(MoevalDevice*, const MoevalHeads*, const MoevalRows*, int32_t layer,
+                        void* qkv, const MoevalQkNorm* norm, const float* cos_sin, int64_t d_rot,
+                        int32_t interleaved, void* out, void* scratch);
   uint64_t (*attention_scratch)(MoevalDevice*, const MoevalHeads*, int64_t max_rows);
   // h = silu(gate) * up, or its absolute value; [m, n] of T.
   int (*swiglu)(MoevalDevice*, int32_t type, const void* gate, const void* up, int64_t m, int64_t n,
@@ -198,13 +232,12 @@ typedef struct MoevalDeviceTable {
   int (*dispatch)(MoevalDevice*, const int16_t* ids, int64_t m, const MoevalDispatch*);
   int (*route)(MoevalDevice*, const MoevalRoute*, int64_t m);
   int (*experts)(MoevalDevice*, const MoevalExperts*, const MoevalDispatch*);
-  // x[r] += sum_j weights[r, j] * y[slot[r, j]] + the means of experts not in ids[r] (means
-  // [n_experts, d] fp32, or null); x [m, d] fp32, y of T. Where norm_weight is not null, also
-  // normed[r] = the norm of the new x[r], as rms_norm; [m, d] of T. A row without experts (ids[0] <
-  // 0) is padding: nothing of it is written.
   int (*combine)(MoevalDevice*, int32_t type, const void* y, const MoevalDispatch*,
-                 const int16_t* ids, const float* weights, const float* means, int64_t m, int64_t d,
-                 float* x, const float* norm_weight, float eps, void* normed);
+                 const MoevalCombine*, int64_t m, int64_t d);
+  // experts, then combine; the call's experts are all that there are. y, gathered and hidden are
+  // scratch.
+  int (*experts_combine)(MoevalDevice*, const MoevalExperts*, const MoevalDispatch*,
+                         const MoevalCombine*);
   int (*head_facts)(MoevalDevice*, const float* logits, int64_t n, int64_t vocab, MoevalHeadFacts*);
   // out[i] = logits[rows[i], tokens[i]].
   int (*pick)(MoevalDevice*, const float* logits, int64_t vocab, const int32_t* rows,

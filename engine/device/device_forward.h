@@ -39,6 +39,10 @@ class DeviceForward final : public Forward {
   using GraphKey = std::pair<int64_t, int32_t>;
 
   void run_layers(const MoevalRows&, int64_t places, const DeviceTrace&, bool all_layers_choose);
+  static bool norms_ahead(int64_t m);
+  void norm_product(int32_t type, const int32_t* rows, int64_t m, const DevicePart& norm,
+                    const DevicePart& w, int64_t n_out, const float* bias, int32_t y_type,
+                    void* normed, void* y);
   void attend(const DeviceLayer&, const MoevalRows&, int32_t layer);
   void route(const DeviceLayer&, const MoevalRows&, int32_t layer, const DeviceTrace&, bool choose);
   void feed_forward(const DeviceLayer&, int64_t m, int64_t places, int32_t layer,

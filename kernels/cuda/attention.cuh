@@ -6,12 +6,25 @@
 
 namespace moeval_cuda {
 
+// Norm and rotary embedding of a layer, as MoevalDeviceTable::rope_and_store has them.
+struct Rope {
+  MoevalQkNorm norm;
+  const float* cos_sin;
+  int64_t d_rot;
+  bool interleaved;
+};
+
 // As in kernels/device_table.h.
 void rope_and_store(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer, void* qkv,
-                    const MoevalQkNorm&, const float* cos_sin, int64_t d_rot, int interleaved);
+                    const Rope&);
 void attention(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer, const void* qkv,
                void* out, void* scratch);
+void rope_attention(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer, void* qkv,
+                    const Rope&, void* out, void* scratch);
 uint64_t attention_scratch(const MoevalDevice&, const MoevalHeads&, int64_t max_rows);
+
+// Throws DeviceError: what no kernel turns.
+void check_rope(const MoevalHeads&, const Rope&);
 
 // The kernels that attention() chooses from. The scratch is zeroed once, before its first use, and
 // is as good as zeroed after each.
@@ -19,8 +32,10 @@ bool prefill_takes(const MoevalHeads&);
 void attention_prefill(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer,
                        const void* qkv, void* out);
 bool decode_takes(const MoevalHeads&);
+inline constexpr int kMaxDecodeGroup = 16;  // query heads of a KV head
+// rope null: qkv and the KV blocks are as rope_and_store leaves them.
 void attention_decode(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer,
-                      const void* qkv, void* out, void* scratch);
+                      const void* qkv, const Rope* rope, void* out, void* scratch);
 void attention_plain(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer,
                      const void* qkv, void* out);
 

@@ -9,17 +9,20 @@
 
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/chain.cuh"
+#include "kernels/cuda/decode_rope.cuh"
 
 namespace moeval_cuda {
 namespace {
 
 constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kStep = 4;
-constexpr int kMaxGroup = 16, kMaxHeads = 4;  // query heads of a KV head, of one warp
-constexpr int kBlocksPerSm = 4;               // thread blocks wanted in a grid
+constexpr int kMaxGroup = kMaxDecodeGroup, kMaxHeads = 4;  // kMaxHeads: of one warp
+constexpr int kBlocksPerSm = 4;                            // thread blocks wanted in a grid
 
 struct DecodeArguments {
   const void* qkv;
+  bool turns;  // queries, key and value of a row come as the product left them
+  Rope rope;
   void* out;
   const int32_t* positions;
   const int32_t* table_at;
@@ -95,16 +98,17 @@ __device__ void merge_splits(const DecodeArguments& a, int64_t first_unit, int n
 template <class T, int kLanes, int kHeads>
 __global__ void __launch_bounds__(kThreads, kHeads > 2 ? 3 : 4)
     decode_kernel(const DecodeArguments a) {
-  await_previous();
+  extern __shared__ uint4 turned[];  // [group, d_head] of T
   constexpr int kSlots = 32 / kLanes;
   const int row = blockIdx.x, kv_head = blockIdx.y, split = blockIdx.z, n_splits = gridDim.z;
+  const int d = a.d_head, group = a.n_heads / a.n_kv_heads;
+  await_previous();
   const int position = a.positions[row];
   if (position < 0) return;
   const KvSplit range = kv_split(position + 1, n_splits, split);
   if (range.begin >= range.end) return;
   const int n_active = active_splits(position + 1, n_splits);
 
-  const int d = a.d_head, group = a.n_heads / a.n_kv_heads;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int part = warp % a.parts, column = lane % kLanes * 8;
   const int slot = warp / a.parts * kSlots + lane / kLanes;
@@ -112,12 +116,23 @@ __global__ void __launch_bounds__(kThreads, kHeads > 2 ? 3 : 4)
   const bool in_head = column < d;
   const int64_t keys_at = key_offset(a.layer, kv_head, a.n_kv_heads, d) + column;
   const int64_t values_at = value_offset(a.layer, kv_head, a.n_kv_heads, d) + column;
+
   void* const* table = a.tables + a.table_at[row];
 
   float q[kHeads][8], sums[kHeads][8], largest[kHeads], total[kHeads];
-  const T* queries = static_cast<const T*>(a.qkv) +
-                     static_cast<int64_t>(row) * (a.n_heads + 2 * a.n_kv_heads) * d +
-                     static_cast<int64_t>(kv_head) * group * d;
+  const T* all =
+      static_cast<const T*>(a.qkv) + static_cast<int64_t>(row) * (a.n_heads + 2 * a.n_kv_heads) * d;
+  const T* queries = all + static_cast<int64_t>(kv_head) * group * d;
+  if (a.turns) {
+    DecodeRow<T> own{all, a.n_heads, a.n_kv_heads, d, kv_head, position, nullptr, nullptr};
+    if (range.end == position + 1) {
+      T* at = static_cast<T*>(table[position / kKvPositions]) + position % kKvPositions * d;
+      own.key = at + keys_at - column;
+      own.value = at + values_at - column;
+    }
+    turn_decode_row<T, kWarps>(own, a.rope, reinterpret_cast<T*>(turned));
+    queries = reinterpret_cast<const T*>(turned);
+  }
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
     const int g = part * kHeads + h;
@@ -266,19 +281,20 @@ __global__ void __launch_bounds__(kThreads, kHeads > 2 ? 3 : 4)
 
 template <class T, int kLanes>
 void launch(MoevalDevice& device, int heads, dim3 grid, const DecodeArguments& a) {
+  const size_t shared =
+      a.turns ? static_cast<size_t>(a.n_heads / a.n_kv_heads * a.d_head) * sizeof(T) : 0;
+  const auto run = [&](auto kernel) {
+    launch_chained(device, kernel, grid, kThreads, shared, "attention_decode", a);
+  };
   switch (heads) {
     case 1:
-      return launch_chained(device, decode_kernel<T, kLanes, 1>, grid, kThreads, 0,
-                            "attention_decode", a);
+      return run(decode_kernel<T, kLanes, 1>);
     case 2:
-      return launch_chained(device, decode_kernel<T, kLanes, 2>, grid, kThreads, 0,
-                            "attention_decode", a);
+      return run(decode_kernel<T, kLanes, 2>);
     case 3:
-      return launch_chained(device, decode_kernel<T, kLanes, 3>, grid, kThreads, 0,
-                            "attention_decode", a);
+      return run(decode_kernel<T, kLanes, 3>);
     default:
-      return launch_chained(device, decode_kernel<T, kLanes, kMaxHeads>, grid, kThreads, 0,
-                            "attention_decode", a);
+      return run(decode_kernel<T, kLanes, kMaxHeads>);
   }
 }
 
@@ -308,7 +324,7 @@ uint64_t attention_scratch(const MoevalDevice& device, const MoevalHeads& heads,
 }
 
 void attention_decode(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows& rows,
-                      int32_t layer, const void* qkv, void* out, void* scratch) {
+                      int32_t layer, const void* qkv, const Rope* rope, void* out, void* scratch) {
   if (rows.m == 0) return;
   const int64_t pairs = rows.m * heads.n_kv_heads, wanted = wanted_blocks(device);
   const int64_t splits = grid_splits(pairs, wanted), group = heads.n_heads / heads.n_kv_heads;
@@ -316,6 +332,8 @@ void attention_decode(MoevalDevice& device, const MoevalHeads& heads, const Moev
   auto* counters = static_cast<uint32_t*>(scratch);
   auto* sums = reinterpret_cast<float*>(counters + wanted);
   const DecodeArguments a{qkv,
+                          rope != nullptr,
+                          rope ? *rope : Rope{},
                           out,
                           rows.positions,
                           rows.table_at,

@@ -134,10 +134,20 @@ void attention(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows&
   if (rows.n_tiles > 0 && prefill_takes(heads)) {
     attention_prefill(device, heads, rows, layer, qkv, out);
   } else if (rows.n_tiles == 0 && decode_takes(heads)) {
-    attention_decode(device, heads, rows, layer, qkv, out, scratch);
+    attention_decode(device, heads, rows, layer, qkv, nullptr, out, scratch);
   } else {
     attention_plain(device, heads, rows, layer, qkv, out);
   }
+}
+
+void rope_attention(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows& rows,
+                    int32_t layer, void* qkv, const Rope& rope, void* out, void* scratch) {
+  if (rows.n_tiles == 0 && decode_takes(heads)) {
+    check_rope(heads, rope);
+    return attention_decode(device, heads, rows, layer, qkv, &rope, out, scratch);
+  }
+  rope_and_store(device, heads, rows, layer, qkv, rope);
+  attention(device, heads, rows, layer, qkv, out, scratch);
 }
 
 float score_scale_log2(int64_t d_head) {

@@ -2,18 +2,28 @@
 // next one's blocks are brought up while this one still runs, which hides most of the time between
 // two small kernels.
 //
-// A kernel launched by launch_chained() must call await_previous() in every thread before it reads
-// or writes anything that an earlier kernel touches, and must not return before: what comes after
-// it relies on that. What never changes (weights) may be asked for before.
+// A kernel launched by launch_chained() must call await_previous() or await_previous_alone() in
+// every thread before it reads or writes anything that an earlier kernel touches, and must not
+// return before: what comes after it relies on that. What never changes during a step (weights,
+// positions) may be asked for before.
 #pragma once
 
 #include "kernels/cuda/context.cuh"
 
 namespace moeval_cuda {
 
-// Returns when all earlier kernels are done and their writes can be seen; then lets the next kernel
-// come up.
+// Lets the next kernel come up; then returns when all earlier ones are done and their writes can be
+// seen.
 __device__ inline void await_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// The other way round: when the next kernel comes up, all kernels before this one are done, and
+// what they wrote can be read without waiting.
+__device__ inline void await_previous_alone() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");

@@ -20,8 +20,16 @@ struct MoevalDevice {
   cublasHandle_t blas = nullptr;
   void* blas_workspace = nullptr;
   cudaEvent_t marks[16] = {};
-  uint32_t* arrivals = nullptr;   // device memory, 0 between kernels: how many CTAs are done
-  void* pinned_counts = nullptr;  // host memory that routing counts come to, of the cuBLAS paths
+  uint32_t* arrivals = nullptr;  // device memory, 0 between kernels: how many CTAs are done
+  // What is known of a stretch of one row of logits: scratch of head_facts().
+  struct HeadPart {
+    double sum;
+    float largest;
+    int32_t id, finite;
+  };
+  static constexpr int kHeadRows = 8, kHeadParts = 16;
+  HeadPart* head_parts = nullptr;  // device memory [kHeadRows, kHeadParts]
+  void* pinned_counts = nullptr;   // host memory that routing counts come to, of the cuBLAS paths
 
   int sms() const { return properties.multiProcessorCount; }
   bool is_hopper() const { return properties.major == 9; }

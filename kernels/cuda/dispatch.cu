@@ -221,16 +221,22 @@ void dispatch(MoevalDevice& device, const int16_t* ids, int64_t m, const MoevalD
 }
 
 void combine(MoevalDevice& device, int32_t type, const void* y, const MoevalDispatch& d,
-             const int16_t* ids, const float* weights, const float* means, int64_t m,
-             int64_t d_model, float* x, const float* norm_weight, float eps, void* normed) {
+             const MoevalCombine& c, int64_t m, int64_t d_model) {
   if (m == 0) return;
-  const CombineArgs a{
-      d.slot, ids, weights, means, norm_weight, eps, d.n_experts, static_cast<int>(d_model), x};
+  const CombineArgs a{d.slot,
+                      c.ids,
+                      c.weights,
+                      c.means,
+                      c.norm_weight,
+                      c.eps,
+                      d.n_experts,
+                      static_cast<int>(d_model),
+                      c.x};
   with_type(type, [&](auto zero) {
     using T = decltype(zero);
     const auto kernel = d_model % 4 == 0 ? combine_kernel<T, 4> : combine_kernel<T, 1>;
     launch_chained(device, kernel, static_cast<unsigned>(m), kCombineThreads, 0, "sum over experts",
-                   static_cast<const T*>(y), a, static_cast<T*>(normed));
+                   static_cast<const T*>(y), a, static_cast<T*>(c.normed));
   });
 }
 

@@ -74,4 +74,32 @@ __device__ void dispatch_few(const int16_t* ids, int m, const MoevalDispatch& d,
   }
 }
 
+// The order of a single row: its experts `chosen`, in shared memory, also go to `ids`. All THREADS
+// of a CTA.
+template <int THREADS>
+__device__ void dispatch_one(const int16_t* chosen, int16_t* ids, const MoevalDispatch& d) {
+  const int t = static_cast<int>(threadIdx.x);
+  int count = 0;
+#pragma unroll
+  for (int j = 0; j < kDeviceMaxChosen; ++j) count += chosen[j] >= 0;
+  for (int e = t; e <= d.n_experts; e += THREADS) {
+    int below = 0;
+    bool runs = false;
+#pragma unroll
+    for (int j = 0; j < kDeviceMaxChosen; ++j) {
+      below += chosen[j] >= 0 && chosen[j] < e;
+      runs = runs || chosen[j] == e;
+    }
+    d.offsets[e] = below;
+    if (e == d.n_experts) continue;
+    d.counts[e] = runs;
+    d.active[e] = e < count ? chosen[e] : -1;
+  }
+  if (t < kDeviceMaxChosen) {
+    ids[t] = chosen[t];
+    d.slot[t] = t < count ? t : -1;
+    if (t < count) d.source[t] = 0;
+  }
+}
+
 }  // namespace moeval_cuda

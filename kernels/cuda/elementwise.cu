@@ -24,6 +24,7 @@ template <class T>
 __global__ void embed_kernel(const T* table, const int32_t* tokens, int64_t d, float* x) {
   await_previous();
   const T* from = table + static_cast<int64_t>(tokens[blockIdx.x]) * d;
+#pragma unroll 8
   for (int64_t i = threadIdx.x; i < d; i += kThreads) x[blockIdx.x * d + i] = to_float(from[i]);
 }
 

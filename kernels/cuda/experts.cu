@@ -5,7 +5,9 @@
 #include "kernels/cuda/grouped_blas.cuh"
 #include "kernels/cuda/grouped_plain.cuh"
 #include "kernels/cuda/grouped_tensor.cuh"
+#include "kernels/cuda/one_row.cuh"
 #include "kernels/cuda/path_table.h"
+#include "kernels/cuda/routing.cuh"
 #include "kernels/cuda/skinny.cuh"
 
 namespace moeval_cuda {
@@ -98,6 +100,16 @@ void run_experts(MoevalDevice& device, const MoevalExperts& e, const MoevalDispa
       return experts_blas(device, e, dispatch, choice.path == kDevicePathGrouped);
   }
   throw DeviceError("no path " + std::to_string(e.path) + " for experts");
+}
+
+void experts_combine(MoevalDevice& device, const MoevalExperts& e, const MoevalDispatch& dispatch,
+                     const MoevalCombine& to) {
+  const bool whole = e.first == 0 && e.n == dispatch.n_experts && e.path == kDevicePathAuto;
+  if (e.m == 1 && whole && !to.norm_weight && experts_one_row_takes(e)) {
+    return experts_one_row(device, e, dispatch.n_experts, to);
+  }
+  run_experts(device, e, dispatch);
+  combine(device, e.type, e.y, dispatch, to, e.m, e.d);
 }
 
 }  // namespace moeval_cuda

@@ -32,8 +32,11 @@ struct KvSplit {
   int begin, end;
 };
 MOEVAL_HD constexpr int kv_blocks(int visible) { return (visible - 1) / kKvPositions + 1; }
+// To put splits together costs more than a few blocks do: so many are one split.
+inline constexpr int kUnsplitBlocks = 3;
 MOEVAL_HD constexpr int blocks_per_split(int visible, int n_splits) {
-  return (kv_blocks(visible) - 1) / n_splits + 1;
+  const int blocks = kv_blocks(visible);
+  return blocks <= kUnsplitBlocks ? blocks : (blocks - 1) / n_splits + 1;
 }
 MOEVAL_HD constexpr int active_splits(int visible, int n_splits) {
   return (kv_blocks(visible) - 1) / blocks_per_split(visible, n_splits) + 1;

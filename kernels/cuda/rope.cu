@@ -1,17 +1,13 @@
 // Owns the rotary embedding of queries and keys, and the storing of keys and values in their block.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/chain.cuh"
+#include "kernels/cuda/rope_row.cuh"
 
 namespace moeval_cuda {
 namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kMaxNormHeads = 1024;  // of queries and keys
-
-template <class T, int kWidth>
-struct alignas(sizeof(T) * kWidth) Vector {
-  T at[kWidth];
-};
 
 template <class T>
 struct RopeArguments {
@@ -65,71 +61,27 @@ __device__ void norm_scales(const RopeArguments<T>& a, const T* row, float* scal
 template <class T, int kWidth, bool kInterleaved>
 __device__ void rope_unit(const RopeArguments<T>& a, int row, int position, int head, int unit,
                           const float* scales) {
-  using V = Vector<T, kWidth>;
-  const int n_groups = a.n_heads + 2 * a.n_kv_heads;
+  const int n_groups = a.n_heads + 2 * a.n_kv_heads, half = a.d_rot / 2;
   const bool is_query = head < a.n_heads, is_value = head >= a.n_heads + a.n_kv_heads;
-  const int half = a.d_rot / 2, turning = half / kWidth;
-  const bool turns = !is_value && unit < turning, norms = !is_value && a.norm.q;
+  const bool turns = !is_value && unit < half / kWidth, norms = !is_value && a.norm.q;
   if (is_query && !turns && !norms) return;
 
-  // Where the two vectors begin. With kWidth 1, an odd d_head leaves the last unit one of them.
-  const bool apart = unit < turning && !kInterleaved;
-  const int first = (apart ? 1 : 2) * unit * kWidth, second = first + (apart ? half : kWidth);
-  const bool has_second = second < a.d_head;
+  const float* weight = !norms ? nullptr : is_query ? a.norm.q : a.norm.k;
+  if (norms && a.norm.whole) weight += (is_query ? head : head - a.n_heads) * a.d_head;
+  const float* turn = turns ? a.cos_sin + static_cast<int64_t>(position) * half * 2 : nullptr;
+  const HeadTurn how{weight, norms ? scales[head] : 1.0f, turn, a.d_head, half};
   T* x = a.qkv + (static_cast<int64_t>(row) * n_groups + head) * a.d_head;
-  V low = *reinterpret_cast<const V*>(x + first), high = low;
-  if (has_second) high = *reinterpret_cast<const V*>(x + second);
-
-  if (norms) {
-    const float* weight = is_query ? a.norm.q : a.norm.k;
-    if (a.norm.whole) weight += (is_query ? head : head - a.n_heads) * a.d_head;
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      low.at[i] = from_float<T>(to_float(low.at[i]) * scales[head] * weight[first + i]);
-      if (has_second) {
-        high.at[i] = from_float<T>(to_float(high.at[i]) * scales[head] * weight[second + i]);
-      }
-    }
-  }
-  if (turns) {
-    const float* turn = a.cos_sin + (static_cast<int64_t>(position) * half + unit * kWidth) * 2;
-    T flat[2 * kWidth];
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      flat[i] = low.at[i];
-      flat[kWidth + i] = high.at[i];
-    }
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      const float2 cs = reinterpret_cast<const float2*>(turn)[i];
-      T& even = flat[kInterleaved ? 2 * i : i];
-      T& odd = flat[kInterleaved ? 2 * i + 1 : kWidth + i];
-      const float p = to_float(even), q = to_float(odd);
-      even = from_float<T>(p * cs.x - q * cs.y);
-      odd = from_float<T>(p * cs.y + q * cs.x);
-    }
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      low.at[i] = flat[i];
-      high.at[i] = flat[kWidth + i];
-    }
-  }
-  if (turns || norms) {
-    *reinterpret_cast<V*>(x + first) = low;
-    if (has_second) *reinterpret_cast<V*>(x + second) = high;
-  }
+  const auto turned = turned_unit<T, kWidth, kInterleaved>(how, x, unit);
+  if (turns || norms) turned.store(x);
   if (is_query) return;
   const int kv_head = head - a.n_heads - (is_value ? a.n_kv_heads : 0);
   const int64_t offset = is_value ? value_offset(a.layer, kv_head, a.n_kv_heads, a.d_head)
                                   : key_offset(a.layer, kv_head, a.n_kv_heads, a.d_head);
   T* block = static_cast<T*>(a.tables[a.table_at[row] + position / kKvPositions]);
-  T* stored = block + offset + position % kKvPositions * a.d_head;
-  *reinterpret_cast<V*>(stored + first) = low;
-  if (has_second) *reinterpret_cast<V*>(stored + second) = high;
+  turned.store(block + offset + position % kKvPositions * a.d_head);
 }
 
-// A CTA for each row. A unit is two vectors of a head, whose elements turn in pairs if the unit is
-// one of the first d_rot / 2 / kWidth of a query or key, and stay as they are otherwise.
+// A CTA for each row.
 template <class T, int kWidth, bool kInterleaved>
 __global__ void __launch_bounds__(kThreads) rope_kernel(const RopeArguments<T> a) {
   __shared__ float scales[kMaxNormHeads];
@@ -145,8 +97,7 @@ __global__ void __launch_bounds__(kThreads) rope_kernel(const RopeArguments<T> a
 
 template <class T, int kWidth>
 void launch(MoevalDevice& device, RopeArguments<T> a, int64_t m, bool interleaved) {
-  // What does not turn is counted in units too, the last of which may be half a unit.
-  a.units = a.d_rot / 2 / kWidth + (a.d_head - a.d_rot + 2 * kWidth - 1) / (2 * kWidth);
+  a.units = turn_units(a.d_head, a.d_rot, kWidth);
   const dim3 grid(static_cast<unsigned>(m));
   if (interleaved) {
     launch_chained(device, rope_kernel<T, kWidth, true>, grid, kThreads, 0, "rope_and_store", a);
@@ -157,22 +108,25 @@ void launch(MoevalDevice& device, RopeArguments<T> a, int64_t m, bool interleave
 
 }  // namespace
 
-void rope_and_store(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows& rows,
-                    int32_t layer, void* qkv, const MoevalQkNorm& norm, const float* cos_sin,
-                    int64_t d_rot, int interleaved) {
-  if (d_rot < 0 || d_rot % 2 != 0 || d_rot > heads.d_head) {
-    throw DeviceError("rope_and_store: " + std::to_string(d_rot) + " of " +
+void check_rope(const MoevalHeads& heads, const Rope& rope) {
+  if (rope.d_rot < 0 || rope.d_rot % 2 != 0 || rope.d_rot > heads.d_head) {
+    throw DeviceError("rope_and_store: " + std::to_string(rope.d_rot) + " of " +
                       std::to_string(heads.d_head) + " elements of a head cannot turn in pairs");
   }
-  if (norm.q && heads.n_heads + heads.n_kv_heads > kMaxNormHeads) {
+  if (rope.norm.q && heads.n_heads + heads.n_kv_heads > kMaxNormHeads) {
     throw DeviceError("rope_and_store: " + std::to_string(heads.n_heads + heads.n_kv_heads) +
                       " heads to norm, at most " + std::to_string(kMaxNormHeads));
   }
+}
+
+void rope_and_store(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows& rows,
+                    int32_t layer, void* qkv, const Rope& rope) {
+  check_rope(heads, rope);
   if (rows.m == 0) return;
   with_type(heads.type, [&](auto zero) {
     using T = decltype(zero);
     const RopeArguments<T> a{static_cast<T*>(qkv),
-                             cos_sin,
+                             rope.cos_sin,
                              rows.positions,
                              rows.table_at,
                              rows.tables,
@@ -180,13 +134,13 @@ void rope_and_store(MoevalDevice& device, const MoevalHeads& heads, const Moeval
                              static_cast<int>(heads.n_heads),
                              static_cast<int>(heads.n_kv_heads),
                              static_cast<int>(heads.d_head),
-                             static_cast<int>(d_rot),
+                             static_cast<int>(rope.d_rot),
                              0,
-                             norm};
-    if (d_rot % 8 == 0 && heads.d_head % 8 == 0) {
-      launch<T, 4>(device, a, rows.m, interleaved != 0);
+                             rope.norm};
+    if (rope.d_rot % 8 == 0 && heads.d_head % 8 == 0) {
+      launch<T, 4>(device, a, rows.m, rope.interleaved);
     } else {
-      launch<T, 1>(device, a, rows.m, interleaved != 0);
+      launch<T, 1>(device, a, rows.m, rope.interleaved);
     }
   });
 }

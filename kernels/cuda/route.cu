@@ -5,7 +5,9 @@
 #include "kernels/cuda/dense.cuh"
 #include "kernels/cuda/dispatch_few.cuh"
 #include "kernels/cuda/elementwise.cuh"
+#include "kernels/cuda/last_cta.cuh"
 #include "kernels/cuda/routing.cuh"
+#include "kernels/cuda/row_stream.cuh"
 #include "kernels/cuda/select_row.cuh"
 
 namespace moeval_cuda {
@@ -27,78 +29,28 @@ struct RouteArgs {
   int m;
 };
 
-// The normed row at `at`, rounded to T: to shared memory, and to `normed` where writes. All THREADS
-// of a CTA.
-template <class T, int THREADS>
-__device__ void norm_row(const RouteArgs& a, int64_t at, bool writes, float* row) {
-  __shared__ float part[THREADS / 32];
-  const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
-  float squares = 0;
-#pragma unroll 4
-  for (int i = t; i < d; i += THREADS) {
-    const float v = a.x[at * d + i];
-    row[i] = v;
-    squares = fmaf(v, v, squares);
-  }
-  for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(kAllLanes, squares, step);
-  if (t % 32 == 0) part[t / 32] = squares;
-  __syncthreads();
-  squares = 0;
-  for (int w = 0; w < THREADS / 32; ++w) squares += part[w];
-  const float scale = 1.0f / sqrtf(squares / static_cast<float>(d) + a.eps);
-#pragma unroll 4
-  for (int i = t; i < d; i += THREADS) {
-    const T v = from_float<T>(row[i] * scale * a.norm_weight[i]);
-    if (writes) static_cast<T*>(a.normed)[at * d + i] = v;
-    row[i] = to_float(v);
-  }
-  __syncthreads();
-}
-
-// Is this CTA the last one of the grid to come here? It sees what the others wrote before.
-__device__ bool comes_last(uint32_t* arrived) {
-  __shared__ bool last;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    last = atomicAdd(arrived, 1u) == gridDim.x * gridDim.y - 1;
-    if (last) *arrived = 0;  // for the next layer
-    __threadfence();
-  }
-  __syncthreads();
-  return last;
-}
-
 // Scores of experts warp * kTogether .., in steps of all warps. row [d] in shared memory.
 template <class T>
-__device__ void score_row(const RouteArgs& a, const float* row, float* scores) {
-  using V = uint4;
-  constexpr int kWidth = sizeof(V) / sizeof(T);
+__device__ void score_row(const RouteArgs& a, const uint4* row, float* scores) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int d = static_cast<int>(a.r.d), n = a.r.n_routed;
+  const int d = static_cast<int>(a.r.d), n = a.r.n_routed, vectors = d / kValues<T>;
   for (int first = warp * kTogether; first < n; first += kWarps * kTogether) {
     float sum[kTogether] = {};
 #pragma unroll 2
-    for (int i = lane * kWidth; i < d; i += 32 * kWidth) {
-      V w[kTogether];
+    for (int i = lane; i < vectors; i += 32) {
+      uint4 w[kTogether];
 #pragma unroll
       for (int j = 0; j < kTogether; ++j) {
-        const int e = min(first + j, n - 1);
-        w[j] = __ldg(reinterpret_cast<const V*>(static_cast<const T*>(a.router) +
-                                                static_cast<int64_t>(e) * d + i));
+        const T* weights =
+            static_cast<const T*>(a.router) + static_cast<int64_t>(min(first + j, n - 1)) * d;
+        w[j] = __ldg(reinterpret_cast<const uint4*>(weights) + i);
       }
 #pragma unroll
-      for (int j = 0; j < kTogether; ++j) {
-        const T* values = reinterpret_cast<const T*>(&w[j]);
-#pragma unroll
-        for (int v = 0; v < kWidth; ++v) sum[j] = fmaf(row[i + v], to_float(values[v]), sum[j]);
-      }
+      for (int j = 0; j < kTogether; ++j) sum[j] = dot<T>(w[j], row[i], sum[j]);
     }
 #pragma unroll
     for (int j = 0; j < kTogether; ++j) {
-      for (int step = 16; step > 0; step /= 2) {
-        sum[j] += __shfl_xor_sync(kAllLanes, sum[j], step);
-      }
+      sum[j] = lane_sum(sum[j]);
       if (lane == 0 && first + j < n) {
         scores[first + j] = sum[j] + (a.bias ? a.bias[first + j] : 0.0f);
       }
@@ -106,67 +58,85 @@ __device__ void score_row(const RouteArgs& a, const float* row, float* scores) {
   }
 }
 
+// The normed row in shared memory, behind what dispatch_few() works in.
+__device__ uint4* row_behind(unsigned* dispatch_scratch, int n_experts) {
+  return reinterpret_cast<uint4*>(dispatch_scratch + (3 * n_experts + 3) / 4 * 4);
+}
+
 template <class T, int HELD>
 __global__ void __launch_bounds__(kThreads) route_kernel(const RouteArgs a) {
-  extern __shared__ unsigned dispatch_scratch[];  // then the row, padded to 16 bytes
+  extern __shared__ uint4 shared[];
+  auto* dispatch_scratch = reinterpret_cast<unsigned*>(shared);
   __shared__ float scores[HELD * 32];
   const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
   const int lane = t % 32, warp = t / 32;
   const int64_t at = blockIdx.x;
-  float* row = reinterpret_cast<float*>(dispatch_scratch) + (3 * a.to.n_experts + 3) / 4 * 4;
+  uint4* row = row_behind(dispatch_scratch, a.to.n_experts);
   // The router's weights are asked for while the kernel before still runs.
   const auto* router = static_cast<const char*>(a.router);
   const int64_t router_bytes = static_cast<int64_t>(a.r.n_routed) * d * sizeof(T);
   for (int64_t i = t * int64_t{128}; i < router_bytes; i += kThreads * int64_t{128}) {
     prefetch_to_l2(router + i);
   }
+  float4 held[1];
+  load_norm<kThreads>(held, a.norm_weight, d);
   await_previous();
-  norm_row<T, kThreads>(a, at, true, row);
+  norm_row<T, kThreads>(a.x + at * d, a.norm_weight, held, d, a.eps, reinterpret_cast<T*>(row),
+                        static_cast<T*>(a.normed) + at * d);
   score_row<T>(a, row, scores);
   __syncthreads();
-  if (warp == 0) select_row<T, HELD>(a.r, at, scores, lane);
+  if (warp == 0) select_row<T, HELD>(a.r, choice_of(a.r, at), at, scores, lane);
   if (comes_last(a.arrived)) dispatch_few<kThreads>(a.r.ids, a.m, a.to, dispatch_scratch);
 }
 
 constexpr int kSplitRows = 8;       // steps of up to so many rows split the experts over CTAs
 constexpr int kSplitThreads = 128;  // one warp for each of 4 experts
+constexpr int kSplitStretch = 8;    // vectors of a lane that are asked for before the row is there
 
 // A few rows: CTA (row, s) norms the row and scores four experts; the last one to finish chooses
 // for all rows, a warp for each, and orders them.
 template <class T, int HELD>
 __global__ void __launch_bounds__(kSplitThreads) route_split_kernel(const RouteArgs a) {
   constexpr int kSplitWarps = kSplitThreads / 32;
-  using V = uint4;
-  constexpr int kWidth = sizeof(V) / sizeof(T);
-  extern __shared__ unsigned dispatch_scratch[];
-  const int d = static_cast<int>(a.r.d), t = static_cast<int>(threadIdx.x);
-  const int lane = t % 32, warp = t / 32;
+  extern __shared__ uint4 shared[];
+  auto* dispatch_scratch = reinterpret_cast<unsigned*>(shared);
+  __shared__ int16_t ids[kDeviceMaxChosen];
+  const int d = static_cast<int>(a.r.d), n = d / kValues<T>;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int64_t at = blockIdx.x;
-  float* row = reinterpret_cast<float*>(dispatch_scratch) + (3 * a.to.n_experts + 3) / 4 * 4;
+  uint4* row = row_behind(dispatch_scratch, a.to.n_experts);
   const int expert = static_cast<int>(blockIdx.y) * kSplitWarps + warp;
   const T* weights =
       static_cast<const T*>(a.router) + static_cast<int64_t>(min(expert, a.r.n_routed - 1)) * d;
-  for (int i = lane * 128 / static_cast<int>(sizeof(T)); i < d;
-       i += 32 * 128 / static_cast<int>(sizeof(T))) {
-    prefetch_to_l2(weights + i);
-  }
+  uint4 w[kSplitStretch];
+  load_stretch(w, weights, 0, n, lane);
+  float4 held[4];
+  load_norm<kSplitThreads>(held, a.norm_weight, d);
+  const Choice first_choice = choice_of(a.r, min(warp, a.m - 1));
   await_previous();
-  norm_row<T, kSplitThreads>(a, at, blockIdx.y == 0, row);
-  float sum = 0;
-#pragma unroll 8
-  for (int i = lane * kWidth; i < d; i += 32 * kWidth) {
-    const V w = __ldg(reinterpret_cast<const V*>(weights + i));
-    const T* values = reinterpret_cast<const T*>(&w);
-#pragma unroll
-    for (int v = 0; v < kWidth; ++v) sum = fmaf(row[i + v], to_float(values[v]), sum);
+  norm_row<T, kSplitThreads>(a.x + at * d, a.norm_weight, held, d, a.eps, reinterpret_cast<T*>(row),
+                             blockIdx.y == 0 ? static_cast<T*>(a.normed) + at * d : nullptr);
+  float sum = dot_stretch<T>(w, row, 0, n, lane, 0.0f);
+  for (int first = kSplitStretch * 32; first < n; first += kSplitStretch * 32) {
+    load_stretch(w, weights, first, n, lane);
+    sum = dot_stretch<T>(w, row, first, n, lane, sum);
   }
-  for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(kAllLanes, sum, step);
+  sum = lane_sum(sum);
   if (lane == 0 && expert < a.r.n_routed) {
     a.scores[at * a.r.n_routed + expert] = sum + (a.bias ? a.bias[expert] : 0.0f);
   }
   if (!comes_last(a.arrived)) return;
+  if (a.m == 1) {  // the choice stays on the chip until its order is known
+    MoevalRouting one = a.r;
+    one.ids = ids;
+    if (warp == 0) select_row<T, HELD>(one, first_choice, 0, a.scores, lane);
+    __syncthreads();
+    dispatch_one<kSplitThreads>(ids, a.r.ids, a.to);
+    return;
+  }
   for (int r = warp; r < a.m; r += kSplitWarps) {
-    select_row<T, HELD>(a.r, r, a.scores + static_cast<int64_t>(r) * a.r.n_routed, lane);
+    select_row<T, HELD>(a.r, r == warp ? first_choice : choice_of(a.r, r), r,
+                        a.scores + static_cast<int64_t>(r) * a.r.n_routed, lane);
   }
   __syncthreads();
   dispatch_few<kSplitThreads>(a.r.ids, a.m, a.to, dispatch_scratch);
@@ -203,8 +173,8 @@ void route(MoevalDevice& device, const MoevalRoute& route, int64_t m) {
                     device.arrivals,
                     route.eps,
                     static_cast<int>(m)};
-  const size_t shared =
-      static_cast<size_t>((3 * route.dispatch.n_experts + 3) / 4 * 4 + r.d) * sizeof(float);
+  const size_t shared = static_cast<size_t>((3 * route.dispatch.n_experts + 3) / 4) * 16 +
+                        static_cast<size_t>(r.d * type_bytes(r.type));
   with_type(r.type, [&](auto zero) {
     with_held(r.n_routed, [&](auto held) {
       if constexpr (held.value <= 4) {

@@ -14,8 +14,7 @@ void check_experts(int32_t n_routed);
 void select(MoevalDevice&, const MoevalRouting&, int64_t m);
 void dispatch(MoevalDevice&, const int16_t* ids, int64_t m, const MoevalDispatch&);
 void route(MoevalDevice&, const MoevalRoute&, int64_t m);
-void combine(MoevalDevice&, int32_t type, const void* y, const MoevalDispatch&, const int16_t* ids,
-             const float* weights, const float* means, int64_t m, int64_t d, float* x,
-             const float* norm_weight, float eps, void* normed);
+void combine(MoevalDevice&, int32_t type, const void* y, const MoevalDispatch&,
+             const MoevalCombine&, int64_t m, int64_t d);
 
 }  // namespace moeval_cuda

@@ -13,7 +13,8 @@ __global__ void __launch_bounds__(kWarps* kLanes) select_kernel(const MoevalRout
   await_previous();
   const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kLanes;
   if (row >= m) return;
-  select_row<T, HELD>(r, row, r.scores + row * r.n_routed, static_cast<int>(threadIdx.x) % kLanes);
+  select_row<T, HELD>(r, choice_of(r, row), row, r.scores + row * r.n_routed,
+                      static_cast<int>(threadIdx.x) % kLanes);
 }
 
 }  // namespace

@@ -39,16 +39,28 @@ __device__ bool row_is_finite(const T* x, int64_t d, int lane) {
   return __all_sync(kAllLanes, ok);
 }
 
+// What a row may choose: known before the step, so it can be read before the row's scores are
+// there.
+struct Choice {
+  int position;
+  MoevalSelection want;
+};
+__device__ inline Choice choice_of(const MoevalRouting& r, int64_t row) {
+  Choice c{r.positions[row], {}};
+  if (c.position >= 0) c.want = r.selections[r.budget_of[row] * r.n_layers + r.layer];
+  return c;
+}
+
 // scores [n_routed <= 32 * HELD], of this row, in shared memory or written by other blocks of the
 // running kernel: volatile, so that no stale line of L1 is read. All lanes of a warp.
 template <class T, int HELD>
-__device__ void select_row(const MoevalRouting& r, int64_t row, const volatile float* scores,
-                           int lane) {
+__device__ void select_row(const MoevalRouting& r, const Choice& choice, int64_t row,
+                           const volatile float* scores, int lane) {
   int16_t* ids = r.ids + row * kDeviceMaxChosen;
   float* weights = r.weights + row * kDeviceMaxChosen;
   clear_choice(r, row, lane);
-  if (r.positions[row] < 0) return;
-  const MoevalSelection want = r.selections[r.budget_of[row] * r.n_layers + r.layer];
+  if (choice.position < 0) return;
+  const MoevalSelection want = choice.want;
   __syncwarp();
   if (lane < want.n_shared) {
     ids[lane] = static_cast<int16_t>(lane);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/cuda/chain.cuh"
+#include "kernels/cuda/row_stream.cuh"
 #include "kernels/cuda/skinny.cuh"
 
 namespace moeval_cuda {
@@ -27,14 +28,6 @@ struct SkinnyArgs {
 };
 
 enum class Out { stored, f32, add_f32 };
-
-__device__ inline uint4 load_weights(const void* p) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(p));
-  return v;
-}
 
 template <class T>
 __device__ void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,

@@ -54,6 +54,7 @@ void close(MoevalDevice* d) {
   }
   if (d->blas_workspace) cudaFree(d->blas_workspace);
   if (d->arrivals) cudaFree(d->arrivals);
+  if (d->head_parts) cudaFree(d->head_parts);
   if (d->pinned_counts) cudaFreeHost(d->pinned_counts);
   if (d->stream) cudaStreamDestroy(d->stream);
   delete d;
@@ -79,6 +80,10 @@ int open(int32_t index, MoevalDevice** out) {
     check(cublasSetWorkspace(d->blas, d->blas_workspace, kBlasWorkspace), "cublasSetWorkspace");
     check(cudaMalloc(reinterpret_cast<void**>(&d->arrivals), sizeof(uint32_t)), "a counter");
     check(cudaMemsetAsync(d->arrivals, 0, sizeof(uint32_t), d->stream), "a counter");
+    check(cudaMalloc(
+              reinterpret_cast<void**>(&d->head_parts),
+              sizeof(MoevalDevice::HeadPart) * MoevalDevice::kHeadRows * MoevalDevice::kHeadParts),
+          "scratch of log-softmax");
     check(cudaHostAlloc(&d->pinned_counts, kCountsBytes, cudaHostAllocDefault), "pinned memory");
   });
   if (failed) {
@@ -205,12 +210,20 @@ int matmul_op(MoevalDevice* d, int32_t type, const void* x, int64_t m, const voi
 }
 int rope_op(MoevalDevice* d, const MoevalHeads* h, const MoevalRows* r, int32_t layer, void* qkv,
             const MoevalQkNorm* norm, const float* cos_sin, int64_t d_rot, int32_t interleaved) {
-  return guarded(
-      [&] { rope_and_store(*d, *h, *r, layer, qkv, *norm, cos_sin, d_rot, interleaved); });
+  return guarded([&] {
+    rope_and_store(*d, *h, *r, layer, qkv, {*norm, cos_sin, d_rot, interleaved != 0});
+  });
 }
 int attention_op(MoevalDevice* d, const MoevalHeads* h, const MoevalRows* r, int32_t layer,
                  const void* qkv, void* out, void* scratch) {
   return guarded([&] { attention(*d, *h, *r, layer, qkv, out, scratch); });
+}
+int rope_attention_op(MoevalDevice* d, const MoevalHeads* h, const MoevalRows* r, int32_t layer,
+                      void* qkv, const MoevalQkNorm* norm, const float* cos_sin, int64_t d_rot,
+                      int32_t interleaved, void* out, void* scratch) {
+  return guarded([&] {
+    rope_attention(*d, *h, *r, layer, qkv, {*norm, cos_sin, d_rot, interleaved != 0}, out, scratch);
+  });
 }
 uint64_t attention_scratch_op(MoevalDevice* d, const MoevalHeads* h, int64_t max_rows) {
   return attention_scratch(*d, *h, max_rows);
@@ -232,11 +245,15 @@ int experts_op(MoevalDevice* d, const MoevalExperts* e, const MoevalDispatch* by
   return guarded([&] { run_experts(*d, *e, *by); });
 }
 int combine_op(MoevalDevice* d, int32_t type, const void* y, const MoevalDispatch* by,
-               const int16_t* ids, const float* weights, const float* means, int64_t m,
-               int64_t d_model, float* x, const float* norm_weight, float eps, void* normed) {
-  return guarded([&] {
-    combine(*d, type, y, *by, ids, weights, means, m, d_model, x, norm_weight, eps, normed);
-  });
+               const MoevalCombine* to, int64_t m, int64_t d_model) {
+  return guarded([&] { combine(*d, type, y, *by, *to, m, d_model); });
+}
+int experts_combine_op(MoevalDevice* d, const MoevalExperts* e, const MoevalDispatch* by,
+                       const MoevalCombine* to) {
+  return guarded([&] { experts_combine(*d, *e, *by, *to); });
+}
+int norm_matmul_op(MoevalDevice* d, const MoevalNormMatmul* p) {
+  return guarded([&] { norm_matmul(*d, *p); });
 }
 
 constexpr MoevalDeviceTable kTable = {
@@ -265,8 +282,10 @@ constexpr MoevalDeviceTable kTable = {
     Op<embed>::call,
     Op<rms_norm>::call,
     matmul_op,
+    norm_matmul_op,
     rope_op,
     attention_op,
+    rope_attention_op,
     attention_scratch_op,
     swiglu_op,
     Op<gate_scores>::call,
@@ -275,6 +294,7 @@ constexpr MoevalDeviceTable kTable = {
     route_op,
     experts_op,
     combine_op,
+    experts_combine_op,
     Op<head_facts>::call,
     Op<pick>::call,
 };

@@ -61,8 +61,8 @@ void check_rope(MoevalDevice& device, const MoevalHeads& shape, int64_t d_rot, b
   const Buffer<float> turns_device(turns);
   const MoevalRows rows{m,       nullptr, positions_device.get(), at_device.get(), tables.get(),
                         nullptr, 0};
-  rope_and_store(device, heads, rows, kLayer, qkv.get(), {}, turns_device.get(), d_rot,
-                 interleaved);
+  rope_and_store(device, heads, rows, kLayer, qkv.get(),
+                 {{}, turns_device.get(), d_rot, interleaved});
   const std::vector<T> result = qkv.host(), cache = pool.host();
 
   std::vector<T> expected(cache.size());

@@ -1,21 +1,29 @@
 // Holds a model on a GPU against the same model on the CPU, token by token:
 //   model_compare MODEL TEXT_FILE TOKENS RECORD.jsonl [K..]
+// MODEL: a checkpoint, or shape:NAME[:LAYERS], bf16 weights and tokens at random.
 // Prints and records, for each element type and k: the largest and mean difference of the text's
 // log-probabilities, KL divergence, agreement of the best token, and every token whose best one
-// differs with how far ahead the CPU saw it. Exit code 1: fp32 is off by more than 1e-3 nat.
+// differs with how far ahead the CPU saw it. Then of decode, one stream and eight: how far the
+// tokens that the GPU chose one by one are from the CPU's best ones after the same tokens. Exit
+// code 1: fp32 is off by more than 1e-3 nat, or a token of decode by more than its type allows.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "engine/checkpoint.h"
 #include "engine/engine.h"
+#include "engine/random_checkpoint.h"
 #include "engine/tokenizer.h"
 #include "kernels/elementwise.h"
 
@@ -23,7 +31,30 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kMostNats = 1e-3;  // of fp32
+constexpr double kMostNats = 1e-3;        // of fp32
+constexpr double kMostNatsOf16Bit = 0.5;  // of a token that decode chose
+constexpr size_t kOpenings = 8, kOpeningTokens = 100, kNewTokens = 64;
+
+bool is_shape(const std::string& model) { return model.starts_with("shape:"); }
+
+std::unique_ptr<engine::Checkpoint> open_checkpoint(const std::string& model) {
+  if (!is_shape(model)) return engine::Checkpoint::open(model);
+  return engine::make_random_checkpoint(engine::named_shape(model.substr(6)), kernels::Dtype::bf16,
+                                        1);
+}
+
+std::vector<engine::TokenId> tokens_of(const std::string& model, const char* file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  return engine::Tokenizer::load(model)->encode(text, true, false);
+}
+
+std::vector<engine::TokenId> random_tokens(int64_t vocab) {
+  std::vector<engine::TokenId> tokens(2000);
+  std::mt19937_64 random(1);
+  for (auto& t : tokens) t = static_cast<engine::TokenId>(random() % static_cast<uint64_t>(vocab));
+  return tokens;
+}
 
 struct Side {
   std::vector<float> logits;
@@ -79,17 +110,73 @@ json compare(const Side& cpu, const Side& gpu, const std::vector<engine::TokenId
           {"flips", flips}};
 }
 
+// What the GPU writes after stretches of the text, so many at a time.
+std::vector<std::vector<engine::TokenId>> write(engine::Engine& gpu,
+                                                const std::vector<engine::TokenId>& tokens,
+                                                int32_t k, size_t streams) {
+  std::vector<std::vector<engine::TokenId>> written(kOpenings);
+  const std::atomic<bool> stop{false};
+  for (size_t first = 0; first < kOpenings; first += streams) {
+    size_t next = first;
+    gpu.run(
+        [&]() -> std::optional<engine::Request> {
+          if (next == std::min(first + streams, kOpenings)) return std::nullopt;
+          engine::Request r;
+          const size_t at = next * (tokens.size() - kOpeningTokens) / kOpenings;
+          r.id = next++;
+          r.tokens.assign(tokens.begin() + static_cast<int64_t>(at),
+                          tokens.begin() + static_cast<int64_t>(at + kOpeningTokens));
+          r.budget.k = k;
+          r.max_new_tokens = kNewTokens;
+          return r;
+        },
+        [&](engine::Completion c) {
+          if (c.outcome != engine::Outcome::ok) throw std::runtime_error(c.detail);
+          const size_t at = c.id * (tokens.size() - kOpeningTokens) / kOpenings;
+          auto& all = written[c.id];
+          all.assign(tokens.begin() + static_cast<int64_t>(at),
+                     tokens.begin() + static_cast<int64_t>(at + kOpeningTokens));
+          all.insert(all.end(), c.tokens.begin(), c.tokens.end());
+        },
+        stop);
+  }
+  return written;
+}
+
+json judge_decode(engine::Engine& cpu, const std::vector<std::vector<engine::TokenId>>& written,
+                  int32_t k) {
+  const int64_t vocab = cpu.config().vocab;
+  double most = 0;
+  int64_t n = 0, agree = 0;
+  engine::ExpertBudget budget;
+  budget.k = k;
+  for (const auto& tokens : written) {
+    const auto logits = cpu.logits(tokens, budget);
+    for (size_t i = kOpeningTokens; i < tokens.size(); ++i, ++n) {
+      const float* row = logits.data() + static_cast<int64_t>(i - 1) * vocab;
+      const auto best = kernels::argmax(row, vocab);
+      agree += best == tokens[i];
+      const double behind = static_cast<double>(row[best]) - row[tokens[i]];
+      most = std::max(most, std::isnan(behind) ? INFINITY : behind);
+    }
+  }
+  return {{"tokens", n},
+          {"behind_max_nats", most},
+          {"top1_agreement", static_cast<double>(agree) / static_cast<double>(n)}};
+}
+
 int compare_model(int argc, char** argv) {
   const std::string model = argv[1];
-  const auto checkpoint = engine::Checkpoint::open(model);
-  const auto tokenizer = engine::Tokenizer::load(model);
-  std::ifstream in(argv[2], std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  auto tokens = tokenizer->encode(text, true, false);
+  const auto checkpoint = open_checkpoint(model);
+  auto tokens =
+      is_shape(model) ? random_tokens(checkpoint->config().vocab) : tokens_of(model, argv[2]);
   const auto wanted = static_cast<size_t>(std::stoll(argv[3]));
   const auto most = static_cast<size_t>(checkpoint->config().max_tokens);
   tokens.resize(std::min(tokens.size(), std::min(wanted, most)));
-  if (tokens.size() < 2) throw std::invalid_argument("the text has fewer than 2 tokens");
+  if (tokens.size() <= kOpeningTokens) {
+    throw std::invalid_argument(fmt::format("{} has {} tokens, more than {} are needed", argv[2],
+                                            tokens.size(), kOpeningTokens));
+  }
   std::ofstream record(argv[4], std::ios::app);
   std::vector<int32_t> grid;
   for (int i = 5; i < argc; ++i) grid.push_back(std::stoi(argv[i]));
@@ -98,7 +185,7 @@ int compare_model(int argc, char** argv) {
   const auto cpu = engine::Engine::load(*checkpoint, {});
   std::vector<Side> expected;
   for (const int32_t k : grid) expected.push_back(run(*cpu, tokens, k));
-  bool near = true;
+  bool near = true, decodes = true;
   fmt::print("{:<5} {:>3} {:>7} {:>11} {:>11} {:>10} {:>10} {:>8}\n", "type", "k", "tokens",
              "max nat", "mean nat", "KL mean", "KL max", "top-1");
   for (const auto type :
@@ -118,10 +205,25 @@ int compare_model(int argc, char** argv) {
       j["what"] = "model_compare", j["type"] = engine::device_type_name(type), j["k"] = grid[i];
       j["family"] = gpu->config().family, j["gpu"] = gpu->device().name;
       record << j.dump() << "\n";
+      for (const size_t streams : {size_t{1}, kOpenings}) {
+        json d = judge_decode(*cpu, write(*gpu, tokens, grid[i], streams), grid[i]);
+        const double behind = d["behind_max_nats"];
+        fmt::print(
+            "{:<5} {:>3} {:>7} tokens decoded, {} at a time: at most {:.2e} nat behind, {:.2f}%\n",
+            engine::device_type_name(type), grid[i], d["tokens"].get<int64_t>(), streams, behind,
+            100 * d["top1_agreement"].get<double>());
+        decodes =
+            decodes && behind <= (type == engine::DeviceType::f32 ? kMostNats : kMostNatsOf16Bit);
+        d["what"] = "model_compare decode", d["type"] = engine::device_type_name(type);
+        d["k"] = grid[i], d["streams"] = streams, d["gpu"] = gpu->device().name;
+        record << d.dump() << "\n";
+      }
     }
   }
+  if (!decodes)
+    fmt::print("FAIL: decode is further from the CPU's best tokens than its type allows\n");
   if (!near) fmt::print("FAIL: fp32 is off by more than {} nat\n", kMostNats);
-  return near ? 0 : 1;
+  return near && decodes ? 0 : 1;
 }
 
 }  // namespace

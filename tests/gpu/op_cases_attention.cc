@@ -25,11 +25,11 @@ struct Sequence {
 };
 
 void check(Pair& p, int32_t type, const Shape& s, const std::vector<Sequence>& sequences,
-           bool decode) {
-  const std::string name =
-      fmt::format("{} {}/{}x{} rot {}{}{}{}", type_name(type), s.n_heads, s.n_kv_heads, s.d_head,
-                  s.d_rot, s.interleaved ? " interleaved" : "",
-                  s.normed ? s.whole ? " whole" : " heads" : "", decode ? " decode" : "");
+           bool decode, bool fused) {
+  const std::string name = fmt::format(
+      "{} {}/{}x{} rot {}{}{}{}{}", type_name(type), s.n_heads, s.n_kv_heads, s.d_head, s.d_rot,
+      s.interleaved ? " interleaved" : "", s.normed ? s.whole ? " whole" : " heads" : "",
+      decode ? " decode" : "", fused ? " in one" : "");
   const size_t size = type == kDeviceF32 ? 4 : 2;
   const int64_t width = (s.n_heads + 2 * s.n_kv_heads) * s.d_head;
   const auto block = static_cast<size_t>(kLayers * 2 * s.n_kv_heads * 64 * s.d_head);
@@ -88,12 +88,19 @@ void check(Pair& p, int32_t type, const Shape& s, const std::vector<Sequence>& s
     const MoevalQkNorm norm{s.normed ? p.at<float>(i, q_norm) : nullptr, p.at<float>(i, k_norm),
                             s.whole ? 1 : 0, 1e-5f};
     const auto& ops = p.side[i].ops();
+    if (fused) {
+      p.side[i].device->run(ops.rope_attention, &heads, &rows, kLayer, p.at(i, qkv), &norm,
+                            p.at<const float>(i, turn), s.d_rot, s.interleaved ? 1 : 0,
+                            p.at(i, out), p.at(i, scratch[i]));
+      return;
+    }
     p.side[i].device->run(ops.rope_and_store, &heads, &rows, kLayer, p.at(i, qkv), &norm,
                           p.at<const float>(i, turn), s.d_rot, s.interleaved ? 1 : 0);
     p.side[i].device->run(ops.attention, &heads, &rows, kLayer, p.at<const void>(i, qkv),
                           p.at(i, out), p.at(i, scratch[i]));
   });
-  p.near("rope qkv " + name, qkv, static_cast<size_t>(m * width), type, 2 * tolerance(type));
+  if (!fused)
+    p.near("rope qkv " + name, qkv, static_cast<size_t>(m * width), type, 2 * tolerance(type));
   bool same = true;
   for (const size_t b : blocks) {
     const auto ours = floats(p.get(0, b, block * size), type);
@@ -112,8 +119,10 @@ void check(Pair& p, int32_t type, const Shape& s, const std::vector<Sequence>& s
 
 void check_attention(Pair& p, int32_t type) {
   for (const Shape& s : kShapes) {
-    check(p, type, s, {{0, 1}, {0, 65}, {63, 2}, {64, 33}, {130, 64}}, false);
-    check(p, type, s, {{0, 1}, {5, 1}, {63, 1}, {64, 1}, {199, 1}}, true);
+    for (const bool fused : {false, true}) {
+      check(p, type, s, {{0, 1}, {0, 65}, {63, 2}, {64, 33}, {130, 64}}, false, fused);
+      check(p, type, s, {{0, 1}, {5, 1}, {63, 1}, {64, 1}, {199, 1}}, true, fused);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-// Holds a module against the plain one: op_cases TESTED.so REFERENCE.so. Exit code 1: something
-// differs.
+// Holds a module against the plain one: op_cases TESTED.so REFERENCE.so [TYPE]. TYPE: f32, f16 or
+// bf16 alone. Exit code 1: something differs.
 #include <fmt/format.h>
 
 #include <limits>
@@ -79,13 +79,16 @@ void check_head(Pair& p) {
 }  // namespace op_cases
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: op_cases TESTED.so REFERENCE.so\n");
+  std::vector<int32_t> types{kDeviceF32, kDeviceF16, kDeviceBf16};
+  if (argc == 4)
+    std::erase_if(types, [&](int32_t t) { return argv[3] != std::string(op_cases::type_name(t)); });
+  if (argc < 3 || argc > 4 || types.empty()) {
+    fmt::print(stderr, "usage: op_cases TESTED.so REFERENCE.so [f32|f16|bf16]\n");
     return 2;
   }
   try {
     op_cases::Pair pair(argv[1], argv[2]);
-    for (const int32_t type : {kDeviceF32, kDeviceF16, kDeviceBf16}) {
+    for (const int32_t type : types) {
       op_cases::check_rows(pair, type);
       op_cases::check_routing(pair, type);
       op_cases::check_attention(pair, type);

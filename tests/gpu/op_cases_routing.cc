@@ -140,11 +140,15 @@ void check_shape(Pair& p, int32_t type, const RoutingShape& s, kernels::GateRule
     const auto normed = p.put(p.normal(m * static_cast<size_t>(s.d)), type);
     p.run([&](int i) {
       const auto d = dispatch(i);
-      p.side[i].device->run(p.side[i].ops().combine, type, p.at<const void>(i, y), &d,
-                            p.at<const int16_t>(i, ids), p.at<const float>(i, weights),
-                            compensate ? p.at<const float>(i, means) : nullptr, s.m, s.d,
-                            p.at<float>(i, sum), compensate ? p.at<const float>(i, norm) : nullptr,
-                            1e-5f, p.at(i, normed));
+      const MoevalCombine to{p.at<const int16_t>(i, ids),
+                             p.at<const float>(i, weights),
+                             compensate ? p.at<const float>(i, means) : nullptr,
+                             p.at<float>(i, sum),
+                             compensate ? p.at<const float>(i, norm) : nullptr,
+                             1e-5f,
+                             p.at(i, normed)};
+      p.side[i].device->run(p.side[i].ops().combine, type, p.at<const void>(i, y), &d, &to, s.m,
+                            s.d);
     });
     p.near(fmt::format("combine's norm {}", name), normed, m * static_cast<size_t>(s.d), type,
            4 * tolerance(type));
@@ -220,6 +224,70 @@ void check_route(Pair& p, int32_t type, int64_t m, int32_t n, int64_t d) {
   p.clear();
 }
 
+// Experts and their sum in one op, as a step of few rows runs them: k of n experts, ids as `select`
+// leaves them.
+void check_experts_combine(Pair& p, int32_t type, int64_t m, int32_t n, int32_t k, int64_t d,
+                           int64_t width, bool compensate, bool padding) {
+  const auto rows = static_cast<size_t>(m), places = rows * 16;
+  std::vector<int16_t> ids(places, -1);
+  std::vector<float> weights(places, 0);
+  for (size_t r = 0; r < rows; ++r) {
+    if (padding && r == rows - 1) continue;
+    int left = k;
+    for (int e = 0, j = 0; e < n && left > 0; ++e) {  // each subset is as likely as any other
+      if (p.random() % static_cast<uint64_t>(n - e) >= static_cast<uint64_t>(left)) continue;
+      ids[r * 16 + static_cast<size_t>(j)] = static_cast<int16_t>(e);
+      weights[r * 16 + static_cast<size_t>(j++)] = p.normal(1)[0];
+      --left;
+    }
+  }
+  const auto id = p.put(ids), weight = p.put(weights);
+  const auto counts = p.room(static_cast<size_t>(n) * 4),
+             active = p.room(static_cast<size_t>(n) * 4);
+  const auto offsets = p.room(static_cast<size_t>(n + 1) * 4), slot = p.room(places * 4);
+  const auto source = p.put(std::vector<int32_t>(places, 0));
+  const auto stack = static_cast<size_t>(n * width * d);
+  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const auto gate = p.put(p.normal(stack, scale), type), up = p.put(p.normal(stack, scale), type);
+  const auto down = p.put(p.normal(stack, scale), type);
+  const auto rows_d = rows * static_cast<size_t>(d);
+  const auto x = p.put(p.normal(rows_d, 1, 10), type), sum = p.put(p.normal(rows_d));
+  const auto means = p.put(p.normal(static_cast<size_t>(n * d)));
+  const auto gathered = p.room(places * static_cast<size_t>(d) * 4);
+  const auto hidden = p.room(2 * places * static_cast<size_t>(width) * 4);
+  const auto y = p.put(std::vector<float>(places * static_cast<size_t>(d), 0), type);
+  p.run([&](int i) {
+    const auto& ops = p.side[i].ops();
+    const MoevalDispatch by{n,
+                            p.at<int32_t>(i, counts),
+                            p.at<int32_t>(i, offsets),
+                            p.at<int32_t>(i, active),
+                            p.at<int32_t>(i, source),
+                            p.at<int32_t>(i, slot)};
+    MoevalExperts e{};
+    e.type = type, e.path = kDevicePathAuto, e.n = n, e.d = d, e.width = width;
+    e.gate = p.at(i, gate), e.up = p.at(i, up), e.down = p.at(i, down);
+    e.x = p.at(i, x), e.m = m, e.places = m * std::min(n, 16);
+    e.gathered = p.at(i, gathered), e.hidden = p.at(i, hidden), e.y = p.at(i, y);
+    const MoevalCombine to{p.at<const int16_t>(i, id),
+                           p.at<const float>(i, weight),
+                           compensate ? p.at<const float>(i, means) : nullptr,
+                           p.at<float>(i, sum),
+                           nullptr,
+                           0,
+                           nullptr};
+    p.side[i].device->run(ops.dispatch, p.at<const int16_t>(i, id), m, &by);
+    // Twice: the second reads what the first left.
+    for (int round = 0; round < 2; ++round) {
+      p.side[i].device->run(ops.experts_combine, &e, &by, &to);
+    }
+  });
+  p.near(fmt::format("experts_combine {} {} rows, {} of {}, {} x {}{}{}", type_name(type), m, k, n,
+                     d, width, compensate ? " means" : "", padding ? " padding" : ""),
+         sum, rows_d, kDeviceF32, 4 * tolerance(type));
+  p.clear();
+}
+
 }  // namespace
 
 void check_routing(Pair& p, int32_t type) {
@@ -227,6 +295,16 @@ void check_routing(Pair& p, int32_t type) {
   check_route(p, type, 20, 8, 72);
   check_route(p, type, 20, 128, 576);
   check_route(p, type, 9, 200, 33);
+  check_route(p, type, 1, 16, 576);
+  check_route(p, type, 1, 128, 4096);
+  for (const int32_t k : {1, 2, 3, 8, 16}) {
+    check_experts_combine(p, type, 1, 64, k, 256, 1024, false, false);
+    check_experts_combine(p, type, 1, 16, k, 576, 96, true, false);
+    check_experts_combine(p, type, 5, 16, k, 576, 96, true, true);
+  }
+  check_experts_combine(p, type, 1, 8, 2, 2048, 1536, false, false);
+  check_experts_combine(p, type, 1, 8, 2, 64, 96, true, true);
+  check_experts_combine(p, type, 1, 8, 2, 72, 33, false, false);
   int i = 0;
   for (const RoutingShape& s : kRoutingShapes) {
     for (const bool ties : {false, true}) {

@@ -10,10 +10,11 @@ struct Product {
   int64_t m, n_out, n_in;
 };
 // Around the borders of the paths: few rows, many rows, dimensions that no vector width divides.
-constexpr Product kProducts[] = {{1, 96, 64},     {1, 2048, 2048}, {3, 1000, 72},  {8, 64, 576},
-                                 {9, 576, 1536},  {16, 1536, 576}, {17, 128, 96},  {31, 48, 2048},
-                                 {32, 6144, 256}, {33, 6144, 256}, {64, 64, 2048}, {65, 97, 40},
-                                 {200, 50, 33},   {256, 577, 192}, {700, 512, 128}};
+constexpr Product kProducts[] = {{1, 96, 64},    {1, 2048, 2048}, {1, 9000, 576},  {1, 40, 6144},
+                                 {3, 1000, 72},  {8, 64, 576},    {9, 576, 1536},  {16, 1536, 576},
+                                 {17, 128, 96},  {31, 48, 2048},  {32, 6144, 256}, {33, 6144, 256},
+                                 {64, 64, 2048}, {65, 97, 40},    {200, 50, 33},   {256, 577, 192},
+                                 {700, 512, 128}};
 
 void check_products(Pair& p, int32_t type) {
   for (const Product& c : kProducts) {
@@ -37,6 +38,37 @@ void check_products(Pair& p, int32_t type) {
         p.near(fmt::format("matmul {} {}x{}x{}{}{}", type_name(type), c.m, c.n_out, c.n_in,
                            biased ? " bias" : "", y_type != type ? " to f32" : ""),
                y, n, y_type, most);
+      }
+    }
+    if (c.n_in % 4 == 0) {
+      const auto rows = static_cast<size_t>(c.m), wide = rows * static_cast<size_t>(c.n_in);
+      const auto raw = p.put(p.normal(wide, 3, 20)), normed = p.room(wide * 4);
+      const auto norm = p.put(p.normal(static_cast<size_t>(c.n_in)));
+      std::vector<int32_t> picks(rows);
+      for (auto& r : picks) r = static_cast<int32_t>(p.random() % rows);
+      const auto picked = p.put(picks);
+      for (const bool plain : {false, true}) {
+        const int32_t y_type = plain ? int32_t{kDeviceF32} : type;
+        const auto y = p.room(n * 4);
+        p.run([&](int i) {
+          const MoevalNormMatmul product{type,
+                                         y_type,
+                                         p.at<const float>(i, raw),
+                                         plain ? p.at<const int32_t>(i, picked) : nullptr,
+                                         c.m,
+                                         c.n_in,
+                                         c.n_out,
+                                         p.at<const float>(i, norm),
+                                         1e-5f,
+                                         p.at(i, normed),
+                                         p.at<const void>(i, w),
+                                         plain ? nullptr : p.at<const float>(i, bias),
+                                         p.at(i, y)};
+          p.side[i].device->run(p.side[i].ops().norm_matmul, &product);
+        });
+        p.near(fmt::format("norm_matmul {} {}x{}x{}{}", type_name(type), c.m, c.n_out, c.n_in,
+                           plain ? " of rows" : " bias"),
+               y, n, y_type, 3 * tolerance(type));
       }
     }
     const auto sum = p.put(p.normal(n));

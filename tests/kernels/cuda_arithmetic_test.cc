@@ -117,6 +117,7 @@ TEST(KvAddress, SharesOutTheVisiblePositionsInOrderAndWhole) {
       const int active = active_splits(visible, n);
       ASSERT_GE(active, 1);
       ASSERT_LE(active, n);
+      ASSERT_TRUE(active == 1 || visible > kUnsplitBlocks * kKvPositions) << visible << " " << n;
       int at = 0;
       for (int s = 0; s < n; ++s) {
         const KvSplit split = kv_split(visible, n, s);

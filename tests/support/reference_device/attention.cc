@@ -169,6 +169,13 @@ void attention(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows&
   });
 }
 
+void rope_attention(MoevalDevice& device, const MoevalHeads& heads, const MoevalRows& rows,
+                    int32_t layer, void* qkv, const MoevalQkNorm& norm, const float* cos_sin,
+                    int64_t d_rot, int32_t interleaved, void* out, void* scratch) {
+  rope_and_store(device, heads, rows, layer, qkv, norm, cos_sin, d_rot, interleaved);
+  attention(device, heads, rows, layer, qkv, out, scratch);
+}
+
 uint64_t attention_scratch(const MoevalHeads& heads, int64_t max_rows) {
   return static_cast<uint64_t>(1 + max_rows * heads.n_heads * (heads.d_head + 2)) *
          sizeof(uint32_t);

@@ -70,6 +70,11 @@ void matmul(MoevalDevice& device, int32_t type, const void* x, int64_t m, const 
   });
 }
 
+void norm_matmul(MoevalDevice& device, const MoevalNormMatmul& p) {
+  rms_norm(device, p.type, p.x, p.rows, p.m, p.d, p.norm_weight, p.eps, p.normed);
+  matmul(device, p.type, p.normed, p.m, p.w, p.n_out, p.d, p.bias, p.y_type, 0, p.y);
+}
+
 void swiglu(MoevalDevice& device, int32_t type, const void* gate, const void* up, int64_t m,
             int64_t n, int32_t absolute, void* h) {
   with_type(type, [&](auto zero) {

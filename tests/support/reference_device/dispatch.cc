@@ -82,9 +82,9 @@ void route(MoevalDevice& device, const MoevalRoute& r, int64_t m) {
 }
 
 void combine(MoevalDevice& device, int32_t type, const void* y, const MoevalDispatch& by,
-             const int16_t* ids, const float* weights, const float* means, int64_t m, int64_t d,
-             float* x, const float* norm_weight, float eps, void* normed) {
+             const MoevalCombine& to, int64_t m, int64_t d) {
   const Memory& memory = device.memory;
+  const auto& [ids, weights, means, x, norm_weight, eps, normed] = to;
   memory.array<int16_t>(ids, m * kPlaces, "combine: ids");
   memory.array<float>(weights, m * kPlaces, "combine: weights");
   memory.array<int32_t>(by.slot, m * kPlaces, "combine: slot");

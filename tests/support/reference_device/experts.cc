@@ -78,4 +78,14 @@ void experts(MoevalDevice& device, const MoevalExperts& e, const MoevalDispatch&
   });
 }
 
+void experts_combine(MoevalDevice& device, const MoevalExperts& e, const MoevalDispatch& by,
+                     const MoevalCombine& to) {
+  if (e.first != 0 || e.n != by.n_experts) {
+    throw DeviceError("experts_combine: " + std::to_string(e.n) + " experts of " +
+                      std::to_string(by.n_experts));
+  }
+  experts(device, e, by);
+  combine(device, e.type, e.y, by, to, e.m, e.d);
+}
+
 }  // namespace reference_device

@@ -21,6 +21,7 @@ void rms_norm(MoevalDevice&, int32_t type, const float* x, const int32_t* rows, 
               int64_t d, const float* weight, float eps, void* y);
 void matmul(MoevalDevice&, int32_t type, const void* x, int64_t m, const void* w, int64_t n_out,
             int64_t n_in, const float* bias, int32_t y_type, int32_t accumulate, void* y);
+void norm_matmul(MoevalDevice&, const MoevalNormMatmul&);
 void swiglu(MoevalDevice&, int32_t type, const void* gate, const void* up, int64_t m, int64_t n,
             int32_t absolute, void* h);
 void gate_scores(MoevalDevice&, int32_t type, const void* gates, const float* scale, int64_t m,
@@ -31,6 +32,9 @@ void rope_and_store(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_
                     const MoevalQkNorm&, const float* cos_sin, int64_t d_rot, int32_t interleaved);
 void attention(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer, const void* qkv,
                void* out, void* scratch);
+void rope_attention(MoevalDevice&, const MoevalHeads&, const MoevalRows&, int32_t layer, void* qkv,
+                    const MoevalQkNorm&, const float* cos_sin, int64_t d_rot, int32_t interleaved,
+                    void* out, void* scratch);
 uint64_t attention_scratch(const MoevalHeads&, int64_t max_rows);
 
 // select.cc
@@ -39,12 +43,13 @@ void select(MoevalDevice&, const MoevalRouting&, int64_t m);
 // dispatch.cc
 void dispatch(MoevalDevice&, const int16_t* ids, int64_t m, const MoevalDispatch&);
 void route(MoevalDevice&, const MoevalRoute&, int64_t m);
-void combine(MoevalDevice&, int32_t type, const void* y, const MoevalDispatch&, const int16_t* ids,
-             const float* weights, const float* means, int64_t m, int64_t d, float* x,
-             const float* norm_weight, float eps, void* normed);
+void combine(MoevalDevice&, int32_t type, const void* y, const MoevalDispatch&,
+             const MoevalCombine&, int64_t m, int64_t d);
 
 // experts.cc
 void experts(MoevalDevice&, const MoevalExperts&, const MoevalDispatch&);
+void experts_combine(MoevalDevice&, const MoevalExperts&, const MoevalDispatch&,
+                     const MoevalCombine&);
 
 // head.cc
 void head_facts(MoevalDevice&, const float* logits, int64_t n, int64_t vocab, MoevalHeadFacts*);
