@@ -5,7 +5,7 @@
 // log-probabilities, KL divergence, agreement of the best token, and every token whose best one
 // differs with how far ahead the CPU saw it. Then of decode, one stream and eight: how far the
 // tokens that the GPU chose one by one are from the CPU's best ones after the same tokens. Exit
-// code 1: fp32 is off by more than 1e-3 nat, or a token of decode by more than its type allows.
+// code 1: fp32 is off by more than 1e-3 nat, or 16-bit decode rarely agrees.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,8 +31,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kMostNats = 1e-3;        // of fp32
-constexpr double kMostNatsOf16Bit = 0.5;  // of a token that decode chose
+constexpr double kMostNats = 1e-3;  // of fp32
+// Of tokens that 16-bit decode chose, the CPU's best ones: where two experts nearly tie, rounding
+// decides which one runs, and at small k that is most of the block.
+constexpr double kLeastAgreement = 0.8;
 constexpr size_t kOpenings = 8, kOpeningTokens = 100, kNewTokens = 64;
 
 bool is_shape(const std::string& model) { return model.starts_with("shape:"); }
@@ -212,8 +214,9 @@ int compare_model(int argc, char** argv) {
             "{:<5} {:>3} {:>7} tokens decoded, {} at a time: at most {:.2e} nat behind, {:.2f}%\n",
             engine::device_type_name(type), grid[i], d["tokens"].get<int64_t>(), streams, behind,
             100 * d["top1_agreement"].get<double>());
-        decodes =
-            decodes && behind <= (type == engine::DeviceType::f32 ? kMostNats : kMostNatsOf16Bit);
+        decodes = decodes && (type == engine::DeviceType::f32
+                                  ? behind <= kMostNats
+                                  : d["top1_agreement"].get<double>() >= kLeastAgreement);
         d["what"] = "model_compare decode", d["type"] = engine::device_type_name(type);
         d["k"] = grid[i], d["streams"] = streams, d["gpu"] = gpu->device().name;
         record << d.dump() << "\n";
