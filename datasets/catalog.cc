@@ -290,8 +290,9 @@ Dataset load(std::string_view name, const std::vector<fs::path>& search_roots,
   const std::string embedded = fmt::format("{}{}", name, kEmbeddedEnding);
   if (!options.require_official && (is_mmlu || name == "humaneval"))
     return load_embedded(embedded, options);
-  throw DataError(fmt::format("data set {} not found in: {}; it comes from {}", name,
-                              looked.empty() ? "(no folder given)" : looked, pins->source));
+  throw DataNotFound(fmt::format("data set {} not found in: {}; it comes from {}{}", name,
+                                 looked.empty() ? "(no folder given)" : looked, pins->source,
+                                 pins->note.empty() ? "" : fmt::format(" ({})", pins->note)));
 }
 
 Dataset load_recode(const RecodeMethod& method, int draw, const std::vector<fs::path>& search_roots,
@@ -318,8 +319,8 @@ Dataset load_recode(const RecodeMethod& method, int draw, const std::vector<fs::
         return d;
       }
   }
-  throw DataError(fmt::format("recode/{}.gz not found in: {}; it comes from {}", path,
-                              looked.empty() ? "(no folder given)" : looked, pins->source));
+  throw DataNotFound(fmt::format("recode/{}.gz not found in: {}; it comes from {}", path,
+                                 looked.empty() ? "(no folder given)" : looked, pins->source));
 }
 
 std::vector<fs::path> default_search_roots() {

@@ -11,4 +11,10 @@ class DataError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The files are nowhere that was looked.
+class DataNotFound : public DataError {
+ public:
+  using DataError::DataError;
+};
+
 }  // namespace datasets

@@ -37,9 +37,9 @@ void add_train(CLI::App& app, TrainOptions& o, Command& chosen) {
   sub->add_option("--train-routers", o.router_out,
                   "of --online: the model's layer routers learn too, from the same answers; writes "
                   "the model with them to this folder, and --out is of that model");
-  sub->add_option("--router-rate", o.router_rate, "of --train-routers: how fast they learn")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  sub->add_option("--router-rate", o.router_rate,
+                  "of --train-routers: how fast they learn (default: 1)")
+      ->check(CLI::PositiveNumber);
   sub->add_option("-M,--model", o.model, "path or catalog name (default: the sweep's)");
   add_data(sub, o.data, o.allow_unverified);
   sub->add_option("-o,--out", o.out, "file to write, for run --policy predictor:FILE")

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datasets/catalog.h"
+#include "datasets/data_error.h"
 #include "engine/policy/policy_spec.h"
 #include "harness/asset.h"
 #include "harness/commands.h"
@@ -25,6 +26,8 @@ std::string data_state(const std::string& name, const std::vector<std::filesyste
   try {
     const auto data = datasets::load(name, roots);
     return fmt::format("{} ({} samples)", data.origin, data.samples.size());
+  } catch (const datasets::DataNotFound&) {
+    return "not found";
   } catch (const std::exception& e) {
     return fmt::format("unusable: {}", e.what());
   }

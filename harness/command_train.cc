@@ -25,6 +25,10 @@ void check_training(const TrainOptions& o) {
   if (!o.online && !o.router_out.empty())
     throw UsageError(
         "--train-routers: routers learn from answers that the engine gives (--online)");
+  if (o.router_rate && o.router_out.empty())
+    throw UsageError(fmt::format(
+        "--router-rate {}: no routers learn; name a folder for them with --train-routers",
+        *o.router_rate));
   if (o.lambda && o.target_cost)
     throw UsageError("--lambda and --target-cost: give one of them, the other follows");
   const auto price = [](const char* name, double x) {

@@ -43,8 +43,9 @@ void check_online(const TrainOptions& o) {
     throw UsageError(fmt::format("--train-routers {}: is there already", o.router_out));
   if (!o.router_out.empty() && o.device.name != "cpu")
     throw UsageError("--train-routers: routers learn with --device cpu only");
-  if (!(o.router_rate > 0 && o.router_rate <= 100))
-    throw UsageError(fmt::format("--router-rate {}: want more than 0, at most 100", o.router_rate));
+  if (o.router_rate && !(*o.router_rate > 0 && *o.router_rate <= 100))
+    throw UsageError(
+        fmt::format("--router-rate {}: want more than 0, at most 100", *o.router_rate));
   if (!(o.held_out > 0 && o.held_out < 1))
     throw UsageError(fmt::format("--held-out {}: want a share between 0 and 1", o.held_out));
 }
@@ -175,7 +176,7 @@ int command_train_online(const TrainOptions& o, const engine::train::Options& op
                bank.too_long());
   OnlinePlan plan;
   plan.options = options;
-  plan.router_rate = o.router_rate;
+  if (o.router_rate) plan.router_rate = *o.router_rate;
   std::optional<engine::RouterExploration> routers;
   if (!o.router_out.empty()) {
     engine::check_routers_writable(*engine::Checkpoint::open(resolve_model(spec.model)));

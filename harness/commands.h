@@ -62,7 +62,7 @@ struct TrainOptions {
   std::vector<int32_t> grid;      // empty = every k that the model runs
   double held_out = 0.25;         // share of the seed items that are kept to judge by
   std::string router_out;         // folder for the model with trained routers; empty = untouched
-  double router_rate = 1;
+  std::optional<double> router_rate;
   DeviceChoice device;
   int threads = 0;
   Format format = Format::table;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "harness/compare_report.h"
 #include "harness/exit_code.h"
@@ -21,17 +22,29 @@ using Metric = GateCheck::Metric;
 using Severity = GateCheck::Severity;
 using Verdict = CheckResult::Verdict;
 
-// What a run promised for a task, and how much of it is marked; of what nothing is marked in, done.
+// What a run promised for a task, and how much of it is marked; done, where there is nothing to
+// mark: the task has no metric, or the run was asked to generate nothing.
 struct Marked {
   int64_t planned = 0, graded = 0;
   bool marked = true;
   int64_t missing() const { return planned - graded; }
 };
 
+bool nothing_generated(const ComparedRun& run) {
+  const auto config = nlohmann::json::parse(run.info.run.config_json, nullptr, false);
+  return config.is_object() && config.value("generate", nlohmann::json(true)) == false;
+}
+
+bool is_generated(const std::string& metric) {
+  return metric == "pass@1" || metric == "exact_match";
+}
+
 Marked progress_of(const ComparedRun& run, const std::string& task) {
   Marked p;
+  const bool scored_only = nothing_generated(run);
   p.marked = std::none_of(run.tasks.begin(), run.tasks.end(), [&](const auto& t) {
-    return t.task.name == task && t.task.metric == tasks::kNoMetric;
+    return t.task.name == task &&
+           (t.task.metric == tasks::kNoMetric || (scored_only && is_generated(t.task.metric)));
   });
   for (const auto& cell : run.planned)
     if (cell.task == task) {

@@ -306,4 +306,21 @@ TEST_F(GateRunTest, TwoRunsOfOneModelDifferInNothing) {
   EXPECT_THAT(g.out, HasSubstr("PASS (4 blocking)"));
 }
 
+// Such a run has nothing to mark, and is whole when every reference solution is scored.
+TEST_F(GateRunTest, ARunThatGeneratesNothingIsWholeWhenAllIsScored) {
+  for (int i = 0; i < 2; ++i) {
+    const auto r =
+        moeval({"sweep", "--model", moe(), "--tasks", "humaneval", "--data", "embedded", "--limit",
+                "3", "--grid", "1,2", "--no-generate", "--new-run", "--db", db()});
+    ASSERT_EQ(r.code, 0) << r.err;
+  }
+  const auto policy = folder_.write(
+      "gate.json",
+      R"({"require_same": ["dataset", "model"], "checks": [{"metric": "useful_flops"}]})");
+  const auto g = moeval({"gate", "--baseline", "latest~1@fixed:2", "--candidate", "latest@fixed:2",
+                         "--db", db(), "--policy", policy});
+  EXPECT_EQ(g.code, 0) << g.out << g.err;
+  EXPECT_THAT(g.out, HasSubstr("baseline 3 of 3, candidate 3 of 3 attempts done"));
+}
+
 }  // namespace

@@ -168,6 +168,7 @@ TEST_F(OnlineTraining, WhatIsWrongIsSaidInWords) {
   EXPECT_THAT(refused({"--held-out", "1"}), HasSubstr("--held-out 1"));
   EXPECT_THAT(refused({"--limit", "1", "--held-out", "0.01"}), HasSubstr("4 seed items"));
   EXPECT_THAT(refused({"--grid", "1,8"}), HasSubstr("--grid 1,8"));
+  EXPECT_THAT(refused({"--router-rate", "2"}), HasSubstr("--train-routers"));
   const auto offline = moeval({"train", "--tasks", "ladder", "--db", db(), "--out", file()});
   EXPECT_EQ(offline.code, 2);
   EXPECT_THAT(offline.err, HasSubstr("only with --online"));
