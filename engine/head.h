@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
 #include "engine/tokenizer.h"
+#include "kernels/function_ref.h"
 
 namespace engine {
 
@@ -60,6 +60,6 @@ struct HeadView {
 };
 
 // consume(i, view, thread) for the i-th ask, possibly from several threads, in no order, once each.
-using HeadConsumer = std::function<void(int64_t i, const HeadView&, int thread)>;
+using HeadConsumer = kernels::FunctionRef<void(int64_t i, const HeadView&, int thread)>;
 
 }  // namespace engine

@@ -7,6 +7,8 @@
 namespace engine {
 namespace {
 
+constexpr int64_t kLeast = 512;  // positions that are made at once, so that short runs grow once
+
 // Long waves are stretched by `factor`, short ones stay, those between are blended.
 double llama3_frequency(double frequency, const RopeConfig& rope) {
   const double wavelength = 2.0 * std::numbers::pi / frequency;
@@ -40,7 +42,7 @@ void RopeTable::ensure(int64_t n) {
   const auto row = static_cast<int64_t>(2 * frequencies_.size());
   const int64_t have = row == 0 ? n : static_cast<int64_t>(table_.size()) / row;
   if (n <= have) return;
-  n = std::max(n, have + have / 2);
+  n = std::max({n, have + have / 2, kLeast});
   table_.resize(n * row);
   for (int64_t p = have; p < n; ++p) {
     for (size_t i = 0; i < frequencies_.size(); ++i) {

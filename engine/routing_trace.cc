@@ -12,7 +12,8 @@ StepRouting::StepRouting(const ModelConfig& config, int64_t max_rows)
       max_rows_(max_rows),
       ids_(config.n_layers * max_rows * kMaxBudget, int16_t{-1}),
       margins_(config.n_layers * max_rows),
-      faults_(max_rows) {}
+      faults_(max_rows),
+      seen_(config.moe.n_experts) {}
 
 void StepRouting::begin(int64_t rows) {
   rows_ = rows;
@@ -20,15 +21,14 @@ void StepRouting::begin(int64_t rows) {
 }
 
 double StepRouting::distinct_experts() const {
-  std::vector<uint8_t> seen(n_experts_);
   int64_t sum = 0;
   for (int32_t layer = 0; layer < n_layers_; ++layer) {
-    std::fill(seen.begin(), seen.end(), uint8_t{0});
+    std::fill(seen_.begin(), seen_.end(), uint8_t{0});
     const int16_t* id = ids(layer);
     for (int64_t i = 0; i < rows_ * kMaxBudget; ++i) {
-      if (id[i] >= 0) seen[id[i]] = 1;
+      if (id[i] >= 0) seen_[id[i]] = 1;
     }
-    sum += std::count(seen.begin(), seen.end(), uint8_t{1});
+    sum += std::count(seen_.begin(), seen_.end(), uint8_t{1});
   }
   return n_layers_ == 0 ? 0 : static_cast<double>(sum) / n_layers_;
 }

@@ -48,6 +48,7 @@ class StepRouting {
   std::vector<int16_t> ids_;
   std::vector<float> margins_;
   std::vector<RouterFault> faults_;
+  mutable std::vector<uint8_t> seen_;  // [n_experts], for distinct_experts()
 };
 
 // Experts of every token of a prefix: ids [tokens, n_layers, kMaxBudget], as in StepRouting;

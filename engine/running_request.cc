@@ -219,6 +219,10 @@ void RunningRequest::accept_token(TokenId token, int64_t now_ns) {
   if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
     completion_.finish = FinishReason::stop_token;
   } else {
+    if (tokens.empty()) {  // at once what it can come to
+      tokens.reserve(static_cast<size_t>(
+          std::min<int64_t>(request_.max_new_tokens, context_.max_tokens - prompt_tokens() + 1)));
+    }
     tokens.push_back(token);
     const auto n = static_cast<int64_t>(tokens.size());
     if (request_.on_token && !request_.on_token(tokens)) {

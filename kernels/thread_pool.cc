@@ -43,7 +43,7 @@ void pause() {
 struct ThreadPool::Impl {
   // task, n_tasks and error may be read by a thread that holds a claimed task: the caller does not
   // touch them again before `unfinished` is 0.
-  const std::function<void(int64_t, int)>* task = nullptr;
+  const FunctionRef<void(int64_t, int)>* task = nullptr;
   int64_t n_tasks = 0;
   std::atomic<int64_t> unclaimed{0}, unfinished{0};
   std::atomic<int> sleepers{0};
@@ -116,7 +116,7 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::size() const { return static_cast<int>(impl_->threads.size()) + 1; }
 
-void ThreadPool::parallel_for(int64_t n_tasks, const std::function<void(int64_t, int)>& task) {
+void ThreadPool::parallel_for(int64_t n_tasks, FunctionRef<void(int64_t, int)> task) {
   if (n_tasks <= 0) return;
   Impl& p = *impl_;
   assert(p.unfinished.load() == 0 && "parallel_for is not re-entrant");

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 
 #include "kernels/cost.h"
+#include "kernels/function_ref.h"
 
 namespace kernels {
 
@@ -26,7 +26,7 @@ class ThreadPool {
 
   int size() const;
   // task(index, thread) with thread in 0..size()-1.
-  void parallel_for(int64_t n_tasks, const std::function<void(int64_t, int)>& task);
+  void parallel_for(int64_t n_tasks, FunctionRef<void(int64_t, int)> task);
 
   // Sum of the costs of the op calls made on this pool since it was made or since the caller last
   // set it. Each op adds its own cost function once per call: an account that does not pass through
