@@ -70,6 +70,9 @@ std::vector<tasks::Shift> parsed_shifts(const RunSpec& spec) {
       }
     return out;
   }
+  if (std::find(spec.shifts.begin(), spec.shifts.end(), kAllShifts) != spec.shifts.end())
+    throw UsageError(
+        "--shift: all stands alone; with --gadget FILE it holds the gadgets of that file too");
   for (const auto& text : expand_recode(spec.shifts)) {
     tasks::Shift shift;
     try {

@@ -136,6 +136,7 @@ TEST_F(ShiftRun, WhatCannotBeIsAUsageErrorThatSaysWhy) {
   EXPECT_THAT(refused("mmlu", "typo:1"), HasSubstr("--shift \"typo:1\": unknown family"));
   EXPECT_THAT(refused("mmlu", "typos:1,typos:1"), HasSubstr("typos:1 is named twice"));
   EXPECT_THAT(refused("mmlu", "typos:9"), HasSubstr("severity 1 to 3"));
+  EXPECT_THAT(refused("mmlu", "typos:1,all"), HasSubstr("all stands alone"));
   EXPECT_FALSE(std::filesystem::exists(db()));
 }
 
