@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "datasets/sha256.h"
 #include "engine/convert/convert.h"
 #include "engine/tokenizer.h"
 #include "harness/calibration_text.h"
@@ -14,20 +13,13 @@
 #include "harness/interrupt.h"
 #include "harness/places.h"
 #include "harness/progress.h"
+#include "harness/run_plan.h"
 #include "kernels/thread_pool.h"
 
 namespace harness {
 namespace {
 
 namespace convert = engine::convert;
-
-std::string parent_hash(const std::vector<std::filesystem::path>& files) {
-  std::string all;
-  for (const auto& f : files) {
-    all += fmt::format("{} {}\n", datasets::sha256_file(f), f.filename().string());
-  }
-  return datasets::sha256_hex(all);
-}
 
 std::vector<convert::Window> windows_of(const CalibrationText& text,
                                         const engine::Tokenizer& tokenizer, int64_t length,
@@ -49,7 +41,7 @@ int command_convert(const ConvertOptions& o) {
       o.calibration.empty() ? default_calibration() : calibration_files(o.calibration);
   const int64_t window = std::min(o.options.window, parent->config().max_tokens);
   convert::Job job{.parent = *parent,
-                   .parent_sha256 = parent_hash(parent->files()),
+                   .parent_sha256 = weights_sha256(*parent),
                    .windows = windows_of(text, *tokenizer, window, o.calibration_tokens),
                    .calibration = text.name,
                    .calibration_sha256 = text.sha256,
